@@ -19,7 +19,8 @@ struct Answer {
 // Exports `name` (a promise) and, when wanted, `name`Sync, over the same work and conversion.
 // `prepare` reads the arguments on the event loop and returns the work.
 template <typename Result, typename Prepare, typename Convert>
-void export_call(Napi::Env env, Napi::Object exports, const char* name, bool sync_twin, Prepare prepare, Convert convert) {
+void export_call(Napi::Env env, Napi::Object exports, const char* name, bool sync_twin, Prepare prepare,
+                 Convert convert) {
   const auto start = [name, prepare, convert](const Napi::CallbackInfo& info) -> Napi::Value {
     return PromiseWorker<Result>::start(info.Env(), name, prepare(info), convert);
   };
@@ -85,7 +86,8 @@ struct Table {
 };
 
 void export_reading(Napi::Env env, Napi::Object exports) {
-  const auto table = answer_with([](Napi::Env inner, Table& value) { return table_value(inner, value.fields, value.result); });
+  const auto table =
+      answer_with([](Napi::Env inner, Table& value) { return table_value(inner, value.fields, value.result); });
   const auto scan = [](const Napi::CallbackInfo& info) {
     const uint32_t fields = mask_argument(info[0], "fields");
     return [fields, filter = filter_argument(info[1])](Answer<Table>* answer) {

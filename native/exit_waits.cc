@@ -98,14 +98,13 @@ Status ExitWaits::start(Napi::Env env) {
   if (watcher_) return {};
   if (stopped_) return {"ECANCELED", "", 0};
   std::unique_ptr<ExitWatcher> watcher;
-  const Status status =
-      create_exit_watcher([this](uint64_t id, const ExitNotice& exit) { post(id, exit); }, &watcher);
+  const Status status = create_exit_watcher([this](uint64_t id, const ExitNotice& exit) { post(id, exit); }, &watcher);
   if (!status.ok()) return status;
   if (!make_function(env)) throw Napi::Error::New(env);
   watcher_ = std::move(watcher);
   auto hook = std::make_unique<Hook>(Hook{shared_from_this(), env});
   NAPI_THROW_IF_FAILED(env, napi_add_env_cleanup_hook(env, on_cleanup, hook.get()), Status{});
-  hook.release();
+  static_cast<void>(hook.release());
   return {};
 }
 
@@ -117,7 +116,7 @@ bool ExitWaits::make_function(napi_env env) {
                                       &function_) != napi_ok) {
     return false;
   }
-  owner.release();
+  static_cast<void>(owner.release());
   return napi_unref_threadsafe_function(env, function_) == napi_ok;
 }
 

@@ -87,8 +87,8 @@ std::string encode_text(const std::u16string& units) {
   bytes.reserve(units.size());
   for (size_t at = 0; at < units.size(); ++at) {
     const char16_t unit = units[at];
-    const bool pair = unit >= 0xd800 && unit <= 0xdbff && at + 1 < units.size() && units[at + 1] >= 0xdc00 &&
-                      units[at + 1] <= 0xdfff;
+    const bool pair =
+        unit >= 0xd800 && unit <= 0xdbff && at + 1 < units.size() && units[at + 1] >= 0xdc00 && units[at + 1] <= 0xdfff;
     if (pair) {
       append_point(&bytes, 0x10000 + ((static_cast<char32_t>(unit) - 0xd800) << 10) + (units[++at] - 0xdc00u));
     } else if (unit >= 0xdc80 && unit <= 0xdcff) {
@@ -202,16 +202,19 @@ void set_number_columns(Napi::Env env, uint32_t fields, const std::vector<Proces
     table["sid"] = column<Napi::Int32Array>(env, rows, [](const ProcessRow& row) { return row.sid; });
   }
   if ((fields & kStartedAt) != 0) {
-    table["startedAtMs"] = column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.started_at_ms; });
+    table["startedAtMs"] =
+        column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.started_at_ms; });
   }
   if ((fields & kCpu) != 0) {
     table["cpuUserMs"] = column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.cpu_user_ms; });
-    table["cpuSystemMs"] = column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.cpu_system_ms; });
+    table["cpuSystemMs"] =
+        column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.cpu_system_ms; });
   }
   if ((fields & kMemory) != 0) {
     table["residentBytes"] =
         column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.resident_bytes; });
-    table["virtualBytes"] = column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.virtual_bytes; });
+    table["virtualBytes"] =
+        column<Napi::Float64Array>(env, rows, [](const ProcessRow& row) { return row.virtual_bytes; });
   }
   if ((fields & kNested) != 0) {
     table["nested"] = column<Napi::Uint8Array>(env, rows, [](const ProcessRow& row) { return row.nested; });
@@ -228,7 +231,7 @@ Napi::Uint8Array missing_value(Napi::Env env, const std::vector<ProcessRow>& row
 }
 
 Napi::Uint8Array addresses_value(Napi::Env env, const std::vector<SocketRow>& rows,
-                                 std::array<uint8_t, 16> SocketRow::*address) {
+                                 std::array<uint8_t, 16> SocketRow::* address) {
   auto array = Napi::Uint8Array::New(env, rows.size() * 16);
   uint8_t* at = array.Data();
   for (const SocketRow& row : rows) at = std::copy((row.*address).begin(), (row.*address).end(), at);
@@ -280,10 +283,9 @@ double number_argument(const Napi::Value& value, const char* what) {
 
 int32_t int_argument(const Napi::Value& value, const char* what) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
-  if (!(number >= std::numeric_limits<int32_t>::min() && number <= std::numeric_limits<int32_t>::max()) ||
-      number != std::floor(number)) {
-    reject_argument(value.Env(), what, "a 32-bit integer");
-  }
+  const bool fits = number >= std::numeric_limits<int32_t>::min() && number <= std::numeric_limits<int32_t>::max() &&
+                    number == std::floor(number);
+  if (!fits) reject_argument(value.Env(), what, "a 32-bit integer");
   return static_cast<int32_t>(number);
 }
 
@@ -421,9 +423,8 @@ Napi::Object sockets_value(Napi::Env env, const SocketList& list) {
   table["remotePort"] = column<Napi::Uint16Array>(env, rows, [](const SocketRow& row) { return row.remote_port; });
   table["scopeId"] = column<Napi::Uint32Array>(env, rows, [](const SocketRow& row) { return row.scope_id; });
   constexpr uint8_t kNotKnown = 2;
-  table["v6Only"] = column<Napi::Uint8Array>(env, rows, [](const SocketRow& row) {
-    return row.v6_only ? static_cast<uint8_t>(*row.v6_only) : kNotKnown;
-  });
+  table["v6Only"] = column<Napi::Uint8Array>(
+      env, rows, [](const SocketRow& row) { return row.v6_only ? static_cast<uint8_t>(*row.v6_only) : kNotKnown; });
   table["uid"] = column<Napi::Uint32Array>(env, rows, [](const SocketRow& row) { return row.uid; });
   table["inode"] = column<Napi::BigUint64Array>(env, rows, [](const SocketRow& row) { return row.inode; });
   table["cgroup"] = column<Napi::BigUint64Array>(env, rows, [](const SocketRow& row) { return or_zero(row.cgroup); });

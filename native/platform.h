@@ -107,8 +107,8 @@ struct ScanFilter {
   std::vector<std::string> env;  // "KEY" or "KEY=VALUE"
   std::optional<double> started_after_ms, started_before_ms;
   bool empty() const {
-    return !pids && !ppids && !pgids && !sids && !uids && exe.empty() && argv_tokens.empty() && argv_sequences.empty() &&
-           env.empty() && !started_after_ms && !started_before_ms;
+    return !pids && !ppids && !pgids && !sids && !uids && exe.empty() && argv_tokens.empty() &&
+           argv_sequences.empty() && env.empty() && !started_after_ms && !started_before_ms;
   }
 };
 

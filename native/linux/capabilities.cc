@@ -1,7 +1,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <cstdlib>
 
 #include "linux/diag.h"
 #include "linux/procfs.h"
@@ -15,9 +15,11 @@ namespace {
 // Asking needs a reaped process, and nothing is spawned here: the one answer taken from the version.
 bool kernel_at_least(int major, int minor) {
   utsname system;
-  int have_major = 0;
-  int have_minor = 0;
-  if (uname(&system) != 0 || sscanf(system.release, "%d.%d", &have_major, &have_minor) != 2) return false;
+  if (uname(&system) != 0) return false;
+  char* end = nullptr;
+  const long have_major = strtol(system.release, &end, 10);
+  if (*end != '.') return false;
+  const long have_minor = strtol(end + 1, nullptr, 10);
   return have_major > major || (have_major == major && have_minor >= minor);
 }
 
@@ -64,7 +66,8 @@ void probe_sockets(std::vector<Capability>* list) {
   const bool readable = list_sockets(query, &sockets).ok();
   add(list, "sockets", readable, "sock_diag, else /proc/self/net");
   add(list, "socket-diag", readable && diag_available(), "NETLINK_SOCK_DIAG: kernel-side port filter");
-  add(list, "bound-sockets", readable && sockets.bound_visible, "bound but not listening, Linux 6.8; else only bind() tells");
+  add(list, "bound-sockets", readable && sockets.bound_visible,
+      "bound but not listening, Linux 6.8; else only bind() tells");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace pidproof {
 namespace {
 
 constexpr int kRepeats = 4;
+constexpr int32_t kMostErrno = 4095;
 constexpr size_t kReceiveSize = 32768;  // the kernel fills no more into one datagram of a dump
 
 // Newer than the headers that may be compiled against.
@@ -33,7 +34,7 @@ constexpr uint8_t kKernelNewSynReceived = 12;
 constexpr uint8_t kKernelBoundInactive = 13;
 constexpr uint32_t kSharedStates = 0xffe;  // 1 to 11 have the same numbers here and in the kernel
 
-bool is_tcp(Protocol protocol) { return protocol == kTcp4 || protocol == kTcp6; }
+bool is_tcp(Protocol protocol) { return (protocol & kTcpBoth) != 0; }
 
 uint32_t kernel_states(uint32_t states) {
   if (states == 0) return ~0u;
@@ -73,11 +74,13 @@ void copy_address(const __be32 (&from)[4], bool v6, std::array<uint8_t, 16>* to)
   memcpy(to->data(), from, v6 ? 16 : 4);
 }
 
-bool parse_inet(std::string_view payload, Protocol protocol, SocketRow* row) {
+bool parse_inet(std::string_view payload, Protocol wanted, SocketRow* row) {
   inet_diag_msg message;
   if (!take(payload, 0, &message)) return false;
-  const bool v6 = protocol == kTcp6 || protocol == kUdp6;
-  if (message.idiag_family != (v6 ? AF_INET6 : AF_INET)) return false;
+  const bool v6 = message.idiag_family == AF_INET6;
+  if (!v6 && message.idiag_family != AF_INET) return false;
+  const Protocol protocol = is_tcp(wanted) ? (v6 ? kTcp6 : kTcp4) : (v6 ? kUdp6 : kUdp4);
+  if ((wanted & protocol) == 0) return false;
   row->protocol = protocol;
   row->state = portable_state(message.idiag_state, protocol);
   copy_address(message.id.idiag_src, v6, &row->local_address);
@@ -115,10 +118,10 @@ bool parse_unix(std::string_view payload, SocketRow* row) {
 }
 
 template <typename Request>
-std::string message_of(const Request& request, uint32_t sequence) {
+std::string message_of(const Request& request, uint16_t type, uint32_t sequence) {
   nlmsghdr header{};
   header.nlmsg_len = sizeof header + sizeof request;
-  header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  header.nlmsg_type = type;
   header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   header.nlmsg_seq = sequence;
   std::string message(header.nlmsg_len, '\0');
@@ -130,7 +133,8 @@ std::string message_of(const Request& request, uint32_t sequence) {
 // ERROR and DONE carry a negative errno; an ERROR of 0 is an acknowledgement.
 int payload_error(std::string_view payload) {
   int32_t error = 0;
-  return take(payload, 0, &error) && error < 0 ? -error : 0;
+  if (!take(payload, 0, &error) || error >= 0) return 0;
+  return error >= -kMostErrno ? -error : EBADMSG;
 }
 
 void parse_message(const nlmsghdr& header, std::string_view payload, Protocol protocol, DiagProgress* progress,
@@ -141,7 +145,7 @@ void parse_message(const nlmsghdr& header, std::string_view payload, Protocol pr
     progress->error = payload_error(payload);
     progress->done = header.nlmsg_type == NLMSG_DONE || progress->error != 0;
   }
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return;
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY && header.nlmsg_type != TCPDIAG_GETSOCK) return;
   SocketRow row;
   const bool parsed = protocol == kUnix ? parse_unix(payload, &row) : parse_inet(payload, protocol, &row);
   if (parsed) rows->push_back(std::move(row));
@@ -184,14 +188,21 @@ std::string build_diag_request(const DiagQuery& query, uint32_t sequence) {
     request.sdiag_family = AF_UNIX;
     request.udiag_states = kernel_states(query.states);
     request.udiag_show = UDIAG_SHOW_NAME | kShowUnixUid;
-    return message_of(request, sequence);
+    return message_of(request, SOCK_DIAG_BY_FAMILY, sequence);
+  }
+  if (query.protocol == kTcpBoth) {
+    // The older request, which the kernel answers regardless of the family.
+    inet_diag_req request{};
+    request.idiag_states = kernel_states(query.states);
+    request.id.idiag_sport = htons(query.local_port);
+    return message_of(request, TCPDIAG_GETSOCK, sequence);
   }
   inet_diag_req_v2 request{};
   request.sdiag_family = query.protocol == kTcp4 || query.protocol == kUdp4 ? AF_INET : AF_INET6;
   request.sdiag_protocol = is_tcp(query.protocol) ? IPPROTO_TCP : IPPROTO_UDP;
   request.idiag_states = kernel_states(query.states);
   request.id.idiag_sport = htons(query.local_port);
-  return message_of(request, sequence);
+  return message_of(request, SOCK_DIAG_BY_FAMILY, sequence);
 }
 
 DiagProgress parse_diag_messages(std::string_view bytes, Protocol protocol, uint32_t sequence,
@@ -219,6 +230,7 @@ int DiagSocket::open() {
 }
 
 int DiagSocket::send(const DiagQuery& query) {
+  if (!fd_) return EBADF;
   const std::string request = build_diag_request(query, ++sequence_);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;

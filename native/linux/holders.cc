@@ -11,38 +11,39 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "linux/parallel_scan.h"
 #include "linux/pin.h"
 #include "linux/procfs.h"
 #include "linux/status.h"
 #include "platform.h"
-#include "posix/parallel.h"
 
 namespace pidproof {
 
 namespace {
 
-constexpr size_t kLeastPart = 48;  // processes worth a thread of their own: 0.5 to 1 ms
-constexpr size_t kChunk = 32;      // processes taken at a time: threads end together
+constexpr size_t kLeastPart = 48;           // processes worth a thread of their own: 0.5 to 1 ms
+constexpr size_t kChunk = 32;               // processes taken at a time: threads end together
 constexpr size_t kMostThreads = 8;
-constexpr int kPasses = 3;          // over processes that were born during the pass before
-constexpr int kCompareFiles = 2;           // KCMP_FILES
+constexpr int kPasses = 3;                  // over processes that were born during the pass before
+constexpr int kMostWalks = 4;               // over one descriptor table
+constexpr int kCompareFiles = 2;            // KCMP_FILES
 constexpr nlink_t kTaskLinksOfOne = 2 + 1;  // of a task directory: itself, its parent, one thread
 
 bool denied(int error) { return error == EACCES || error == EPERM; }
 
 // ---- descriptor tables
 
-// Calls visit(inode, fd) for every socket in the table that a "<pid>/fd" or "<pid>/task/<tid>/fd" shows,
-// and counts its descriptors in *open. 0 or errno. The cursor of the directory is the descriptor number:
-// what stays open throughout is never missed.
+struct Walk {
+  size_t open = 0;        // descriptors
+  bool unsteady = false;  // one of them was closed before it was looked at
+};
+
+// Calls visit(inode, fd) for every socket among the descriptors that a directory shows. 0 or errno.
 template <typename Visit>
-int visit_table(int proc, const char* path, size_t* open, const Visit& visit) {
-  *open = 0;
-  const ScopedFd table(openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!table) return errno;
+int walk_table(int table, Walk* walk, const Visit& visit) {
   alignas(8) char buffer[16384];
   for (;;) {
-    const long got = syscall(SYS_getdents64, table.get(), buffer, sizeof buffer);
+    const long got = syscall(SYS_getdents64, table, buffer, sizeof buffer);
     if (got <= 0) return got < 0 ? errno : 0;
     for (long at = 0; at < got;) {
       // struct linux_dirent64: the record's length at 16, the name at 19.
@@ -51,13 +52,31 @@ int visit_table(int proc, const char* path, size_t* open, const Visit& visit) {
       const char* name = buffer + at + 19;
       at += length;
       if (name[0] < '0' || name[0] > '9') continue;
-      ++*open;
+      ++walk->open;
       char link[40];  // room for "socket:[<64 bits>]"; other links may be cut off
-      const ssize_t size = readlinkat(table.get(), name, link, sizeof link);
+      const ssize_t size = readlinkat(table, name, link, sizeof link);
       if (size < 0 && (denied(errno) || is_own_failure(errno))) return errno;
+      if (size < 0) walk->unsteady = true;
       const uint64_t inode = size > 0 ? socket_inode({link, static_cast<size_t>(size)}) : 0;
       if (inode != 0) visit(inode, static_cast<int32_t>(strtol(name, nullptr, 10)));
     }
+  }
+}
+
+// The same for a "<pid>/fd" or "<pid>/task/<tid>/fd"; *open counts the descriptors. The directory's cursor
+// is the descriptor number: what stays open under one number is never missed. What moves to another one
+// may be, so that a table that was seen changing is walked again.
+template <typename Visit>
+int visit_table(int proc, const char* path, size_t* open, const Visit& visit) {
+  *open = 0;
+  const ScopedFd table(openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!table) return errno;
+  for (int walks = 1;; ++walks) {
+    Walk walk;
+    const int error = walk_table(table.get(), &walk, visit);
+    *open = walk.open;
+    if (error != 0 || !walk.unsteady || walks == kMostWalks) return error;
+    if (lseek(table.get(), 0, SEEK_SET) < 0) return errno;
   }
 }
 
@@ -148,9 +167,9 @@ enum class Tables : uint8_t { kOwn, kOfOtherThreads };
 
 class Searcher {
  public:
-  Searcher(int proc, const std::vector<uint64_t>& wanted, Tables tables)
-      : proc_(proc), wanted_(wanted), tables_(tables) {}
+  Searcher(const std::vector<uint64_t>& wanted, Tables tables) : wanted_(wanted), tables_(tables) {}
 
+  void use(int proc) { proc_ = proc; }
   void look_at(int32_t pid);
 
   std::vector<SocketHolder> holders;
@@ -163,7 +182,7 @@ class Searcher {
   int confirm(int32_t pid);
   bool still_open(int32_t pid, const Hit& hit) const;
 
-  const int proc_;
+  int proc_ = -1;
   const std::vector<uint64_t>& wanted_;
   const Tables tables_;
   std::vector<Hit> hits_;
@@ -175,7 +194,12 @@ int Searcher::collect(int32_t pid) {
   const auto visit = [this](uint64_t inode, int32_t fd, int32_t tid) {
     if (std::binary_search(wanted_.begin(), wanted_.end(), inode)) hits_.push_back({inode, fd, tid});
   };
-  const int error = tables_ == Tables::kOwn ? visit_process(proc_, pid, visit) : visit_thread_tables(proc_, pid, visit);
+  int error = 0;
+  if (tables_ == Tables::kOwn) {
+    error = visit_process(proc_, pid, visit);
+  } else if (may_have_threads(proc_, pid)) {
+    error = visit_thread_tables(proc_, pid, visit);
+  }
   keep_one_each(&hits_);
   return error;
 }
@@ -235,11 +259,12 @@ void append(std::vector<Value>* to, const std::vector<Value>& from) {
 Status search(int proc, const std::vector<int32_t>& pids, const std::vector<uint64_t>& wanted, Tables tables,
               Findings* findings) {
   const size_t parts = std::min(kMostThreads, parallel_parts(pids.size(), kLeastPart));
-  std::vector<Searcher> searchers(parts, Searcher(proc, wanted, tables));
+  std::vector<Searcher> searchers(parts, Searcher(wanted, tables));
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
-  const auto work = [&](size_t, size_t, size_t part) {
+  const auto work = [&](int own_proc, size_t, size_t, size_t part) {
     Searcher& searcher = searchers[part];
+    searcher.use(own_proc);
     size_t begin = 0;
     while (!failed && (begin = next.fetch_add(kChunk)) < pids.size()) {
       const size_t end = std::min(begin + kChunk, pids.size());
@@ -247,7 +272,8 @@ Status search(int proc, const std::vector<int32_t>& pids, const std::vector<uint
       if (searcher.failure != 0) failed = true;
     }
   };
-  if (!run_parallel(parts, parts, work)) return os_status("read /proc/<pid>/fd", ENOMEM);
+  const Status status = scan_parallel(proc, parts, parts, work);
+  if (!status.ok()) return status;
   for (const Searcher& searcher : searchers) {
     if (searcher.failure != 0) return os_status("read /proc/<pid>/fd", searcher.failure);
     append(&findings->holders, searcher.holders);
@@ -301,10 +327,9 @@ Status search_processes(int proc, const std::vector<uint64_t>& wanted, Findings*
 // A thread that unshared its descriptors may hold what its leader does not. Looking at all threads of
 // all processes is dear, so it is done only for what nobody seemed to hold.
 Status search_threads(int proc, const std::vector<uint64_t>& missing, Findings* findings) {
-  std::vector<int32_t> threaded;
-  std::copy_if(findings->seen.begin(), findings->seen.end(), std::back_inserter(threaded),
-               [proc](int32_t pid) { return may_have_threads(proc, pid); });
-  return search(proc, threaded, missing, Tables::kOfOtherThreads, findings);
+  const std::vector<int32_t> pids = std::move(findings->seen);
+  findings->seen.clear();
+  return search(proc, pids, missing, Tables::kOfOtherThreads, findings);
 }
 
 }  // namespace

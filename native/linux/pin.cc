@@ -21,7 +21,8 @@ int open_proc_dir(int proc, int32_t pid, Pin* pin) {
   char path[64];
   proc_path(path, pid, "");
   pin->fd.reset(openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!pin->fd) return errno == ENOENT ? absent_or_hidden(pid) : errno;
+  if (!pin->fd && errno == ENOENT) return absent_or_hidden(pid);
+  if (!pin->fd) return errno == EPERM ? EACCES : errno;  // hidepid=1
   pin->kind = PinKind::kProcDir;
   // /proc/<tid> resolves although only thread-group leaders are listed.
   std::string text;
@@ -34,7 +35,7 @@ int open_proc_dir(int proc, int32_t pid, Pin* pin) {
 // The pid that an anonymous pidfd still names: "Pid:\t-1" in its fdinfo once it has been reaped.
 bool fdinfo_names_pid(int fd) {
   char path[64];
-  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+  snprintf(path, sizeof path, "/proc/thread-self/fdinfo/%d", fd);  // a scanning thread has a table of its own
   std::string text;
   return read_whole(AT_FDCWD, path, &text) == 0 && text.find("\nPid:\t-1\n") == std::string::npos;
 }

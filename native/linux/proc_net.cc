@@ -131,11 +131,11 @@ bool parse_unix_line(std::string_view line, SocketRow* row) {
 // Calls visit(line) for the lines after the header.
 template <typename Visit>
 void visit_lines(std::string_view text, const Visit& visit) {
-  size_t at = text.find('\n');
-  while (at != std::string_view::npos && ++at < text.size()) {
-    const size_t end = text.find('\n', at);
-    visit(text.substr(at, end - at));
-    at = end;
+  size_t end = text.find('\n');
+  while (end != std::string_view::npos && end + 1 < text.size()) {
+    const size_t start = end + 1;
+    end = text.find('\n', start);
+    visit(text.substr(start, end - start));
   }
 }
 

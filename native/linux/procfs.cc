@@ -19,8 +19,7 @@ namespace pidproof {
 namespace {
 
 constexpr unsigned long kProcMagic = 0x9fa0;
-constexpr size_t kFirstRead = 4096;
-constexpr size_t kReusedRead = 65536;  // growing a string zero-fills it: a huge one is not offered whole again
+constexpr size_t kFirstRead = 16384;  // on the stack: growing a string to be read into would zero-fill it
 
 // The fixed part of struct linux_dirent64.
 struct DirentHeader {
@@ -31,20 +30,16 @@ struct DirentHeader {
 };
 constexpr size_t kDirentName = 19;
 
-size_t first_read_size(const std::string& text) {
-  return std::max(kFirstRead, std::min(text.capacity(), kReusedRead));
-}
-
 int open_for_read(int dirfd, const char* path, ScopedFd* fd) {
   fd->reset(openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   return *fd ? 0 : errno;
 }
 
-// Appends one read to *text, whose capacity beyond `used` is offered. Returns bytes or -1.
-ssize_t read_into(int fd, std::string* text, size_t used) {
+// Bytes or -1.
+ssize_t read_some(int fd, char* buffer, size_t size) {
   ssize_t got = 0;
   do {
-    got = read(fd, text->data() + used, text->size() - used);
+    got = read(fd, buffer, size);
   } while (got < 0 && errno == EINTR);
   return got;
 }
@@ -82,12 +77,11 @@ class NumberReader {
     return true;
   }
 
+  // Passes over `count` numbers and the blanks behind them. False when the text ends before.
   bool skip(int count) {
-    uint64_t ignored = 0;
-    while (count-- > 0) {
-      if (!next(&ignored)) return false;
-    }
-    return true;
+    while (at_ < end_ && *at_ == ' ') ++at_;
+    for (; count > 0 && at_ < end_; ++at_) count -= *at_ == ' ' ? 1 : 0;
+    return count == 0;
   }
 
  private:
@@ -189,35 +183,53 @@ void proc_path(char* path, int32_t pid, const char* file) {
   const auto length = static_cast<size_t>(digits + sizeof digits - at);
   memcpy(path, at, length);
   path[length] = '/';
-  strcpy(path + length + 1, file);
+  memcpy(path + length + 1, file, strlen(file) + 1);
 }
 
 int read_once(int dirfd, const char* path, std::string* text) {
   ScopedFd fd;
   const int error = open_for_read(dirfd, path, &fd);
   if (error != 0) return error;
-  text->resize(first_read_size(*text));
-  const ssize_t got = read_into(fd.get(), text, 0);
-  text->resize(got > 0 ? static_cast<size_t>(got) : 0);
-  return got < 0 ? errno : 0;
+  char first[kFirstRead];
+  const ssize_t got = read_some(fd.get(), first, sizeof first);
+  if (got < 0) return errno;
+  text->assign(first, static_cast<size_t>(got));
+  return 0;
 }
 
-int read_whole(int dirfd, const char* path, std::string* text) {
+namespace {
+
+enum class ShortRead : uint8_t { kGoesOn, kIsLast };
+
+int read_file(int dirfd, const char* path, ShortRead short_read, std::string* text) {
   ScopedFd fd;
   const int error = open_for_read(dirfd, path, &fd);
   if (error != 0) return error;
-  text->resize(first_read_size(*text));
-  size_t used = 0;
-  for (;;) {
-    const ssize_t got = read_into(fd.get(), text, used);
+  char first[kFirstRead];
+  ssize_t got = read_some(fd.get(), first, sizeof first);
+  if (got < 0) return errno;
+  size_t used = static_cast<size_t>(got);
+  text->assign(first, used);
+  for (size_t offered = sizeof first; got > 0;) {
+    if (short_read == ShortRead::kIsLast && static_cast<size_t>(got) < offered) break;
+    text->resize(std::max(used, sizeof first) * 4);
+    offered = text->size() - used;
+    got = read_some(fd.get(), text->data() + used, offered);
     if (got < 0) return errno;
-    if (got == 0) break;
     used += static_cast<size_t>(got);
-    // procfs stops early only at the end of the buffer or of the file.
-    if (used == text->size()) text->resize(text->size() * 4);
   }
   text->resize(used);
   return 0;
+}
+
+}  // namespace
+
+int read_whole(int dirfd, const char* path, std::string* text) {
+  return read_file(dirfd, path, ShortRead::kGoesOn, text);
+}
+
+int read_memory_file(int dirfd, const char* path, std::string* text) {
+  return read_file(dirfd, path, ShortRead::kIsLast, text);
 }
 
 int read_link(int dirfd, const char* path, std::string* target) {
@@ -230,8 +242,11 @@ int read_link(int dirfd, const char* path, std::string* target) {
 
 bool parse_stat(std::string_view text, Stat* stat) {
   const size_t open = text.find(" (");
-  const size_t close = text.rfind(") ");
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open + 2) return false;
+  // The name may hold anything but NUL; behind it there are only numbers and a letter.
+  const auto* last = static_cast<const char*>(memrchr(text.data(), ')', text.size()));
+  if (open == std::string_view::npos || last == nullptr) return false;
+  const auto close = static_cast<size_t>(last - text.data());
+  if (close < open + 2) return false;
   if (!NumberReader(text.substr(0, open)).next(&stat->pid)) return false;
   stat->comm = text.substr(open + 2, close - open - 2);
   if (text.size() < close + 4) return false;

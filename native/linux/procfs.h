@@ -35,8 +35,11 @@ void proc_path(char* path, int32_t pid, const char* file);
 // One read: for files that the kernel formats in one piece (stat). The text replaces *text.
 int read_once(int dirfd, const char* path, std::string* text);
 
-// Until end of file: cmdline, environ, status.
+// Until end of file. Tables made of records (net/tcp, children) end a read after any of them.
 int read_whole(int dirfd, const char* path, std::string* text);
+
+// cmdline and environ are copied from memory until the buffer is full: a short read is the last one.
+int read_memory_file(int dirfd, const char* path, std::string* text);
 
 int read_link(int dirfd, const char* path, std::string* target);
 

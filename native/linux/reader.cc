@@ -109,7 +109,7 @@ Missing ProcessReader::read_area(const Stat& stat, const char* file, std::string
   char path[64];
   area_path(path, stat, file);
   for (int attempt = 0;; ++attempt) {
-    const int error = note(read_whole(context_.proc, path, text));
+    const int error = note(read_memory_file(context_.proc, path, text));
     if (error != 0) return why_missing(error, stat);
     if (!text->empty()) return Missing::kPresent;
     if (stat.threads == 0) return Missing::kGone;
@@ -141,13 +141,12 @@ void ProcessReader::fill_exe(const Stat& stat, ProcessRow* row) {
 }
 
 void ProcessReader::fill_command(const Stat& stat, uint32_t fields, ProcessRow* row) {
-  buffer_.clear();
-  const Missing reason = stat.kernel_thread() ? Missing::kNone : read_area(stat, "cmdline", &buffer_);
+  const Missing reason = stat.kernel_thread() ? Missing::kNone : read_area(stat, "cmdline", &row->argv);
   missing_of(row, kArgv) = reason;
   missing_of(row, kTitle) = reason;
-  if (reason != Missing::kPresent) return;
-  if ((fields & kTitle) != 0) row->title = command_title(buffer_);
-  if ((fields & kArgv) != 0) row->argv = buffer_;
+  if (reason != Missing::kPresent) row->argv.clear();
+  if ((fields & kTitle) != 0) row->title = command_title(row->argv);
+  if ((fields & kArgv) == 0) row->argv.clear();
 }
 
 void ProcessReader::fill_ids(const Stat& stat, uint32_t fields, ProcessRow* row) {

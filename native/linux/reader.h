@@ -36,7 +36,7 @@ class ProcessReader {
   // (threads == 0) is taken for that of a plain live process: anything unexpected answers gone.
   Missing read_area(const Stat& stat, const char* file, std::string* text);
   // exe or cwd.
-  Missing read_path(const Stat& stat, const char* file, std::string* path);
+  Missing read_path(const Stat& stat, const char* file, std::string* text);
 
   // Fills *row from `stat` and whatever other sources `fields` need.
   void fill(const Stat& stat, uint32_t fields, ProcessRow* row);

@@ -8,19 +8,19 @@
 #include <unordered_map>
 
 #include "linux/filter.h"
+#include "linux/parallel_scan.h"
 #include "linux/pin.h"
 #include "linux/procfs.h"
 #include "linux/reader.h"
 #include "linux/status.h"
 #include "linux/syscalls.h"
 #include "platform.h"
-#include "posix/parallel.h"
 
 namespace pidproof {
 
 namespace {
 
-constexpr size_t kLeastPart = 48;        // processes worth a thread of their own
+constexpr size_t kLeastPart = 96;        // processes worth a thread of their own: 0.3 to 1 ms
 constexpr size_t kFewParents = 64;       // beyond that one pass over all processes is cheaper
 constexpr int kStableReads = 4;
 constexpr int kImageRetries = 3;
@@ -39,16 +39,30 @@ void sort_set(std::optional<std::vector<Value>>* set) {
 
 bool vanished(int error) { return error == ENOENT || error == ESRCH; }
 
-class Scanner {
- public:
-  Scanner(const ReadContext& context, const ScanFilter& filter, uint32_t fields)
-      : context_(context), filter_(filter), fields_(fields), reader_(context) {}
-
-  void visit(int32_t pid);
-
+// What one thread found.
+struct Part {
   std::vector<ProcessRow> rows;
   std::vector<int32_t> undecided;
   bool hidden = false;
+  int failure = 0;
+};
+
+template <typename Element>
+void append(std::vector<Element> more, std::vector<Element>* all) {
+  if (all->empty()) {
+    *all = std::move(more);
+  } else {
+    std::move(more.begin(), more.end(), std::back_inserter(*all));
+  }
+}
+
+class Scanner {
+ public:
+  Scanner(const ReadContext& context, const ScanFilter& filter, uint32_t fields, Part* found)
+      : context_(context), filter_(filter), fields_(fields), found_(*found), reader_(context) {}
+
+  void visit(int32_t pid);
+
   int failure() const { return failure_ != 0 ? failure_ : reader_.own_failure(); }
 
  private:
@@ -58,7 +72,8 @@ class Scanner {
   Match match_texts(const Stat& stat);
   bool needs_stat() const { return filter_.ppids || filter_.started_after_ms || filter_.started_before_ms; }
   bool has_texts() const {
-    return !filter_.exe.empty() || !filter_.argv_tokens.empty() || !filter_.argv_sequences.empty() || !filter_.env.empty();
+    return !filter_.exe.empty() || !filter_.argv_tokens.empty() || !filter_.argv_sequences.empty() ||
+           !filter_.env.empty();
   }
   void read_plain(int32_t pid);
   void read_pinned(int32_t pid);
@@ -68,6 +83,7 @@ class Scanner {
   const ReadContext& context_;
   const ScanFilter& filter_;
   const uint32_t fields_;
+  Part& found_;
   ProcessReader reader_;
   std::string text_;
   bool without_area_ = false;
@@ -76,7 +92,7 @@ class Scanner {
 
 int Scanner::stat_of(int32_t pid, Stat* stat) {
   const int error = reader_.read_stat(pid, stat);
-  if (error != 0 && !vanished(error)) hidden = true;
+  if (error != 0 && !vanished(error)) found_.hidden = true;
   return error;
 }
 
@@ -89,7 +105,8 @@ bool Scanner::passes_ids(int32_t pid) {
   char name[16];
   snprintf(name, sizeof name, "%d", pid);
   struct stat directory;
-  return fstatat(context_.proc, name, &directory, 0) == 0 && contains(filter_.uids, static_cast<uint32_t>(directory.st_uid));
+  return fstatat(context_.proc, name, &directory, 0) == 0 &&
+         contains(filter_.uids, static_cast<uint32_t>(directory.st_uid));
 }
 
 Match Scanner::match_stat(const Stat& stat) const {
@@ -151,8 +168,8 @@ Match Scanner::match(int32_t pid) {
 void Scanner::read_plain(int32_t pid) {
   Stat stat;
   if (stat_of(pid, &stat) != 0) return;
-  rows.emplace_back();
-  reader_.fill(stat, fields_, &rows.back());
+  found_.rows.emplace_back();
+  reader_.fill(stat, fields_, &found_.rows.back());
 }
 
 // Reads everything between two looks at stat; false when another program took over in between.
@@ -187,9 +204,9 @@ void Scanner::read_pinned(int32_t pid) {
   }
   if (matched == Match::kNo || !pin_holds_number(pin)) return;
   if (matched == Match::kYes) {
-    rows.push_back(std::move(row));
+    found_.rows.push_back(std::move(row));
   } else {
-    undecided.push_back(pid);
+    found_.undecided.push_back(pid);
   }
 }
 
@@ -207,7 +224,7 @@ void Scanner::visit(int32_t pid) {
   switch (match(pid)) {
     case Match::kNo: return;
     case Match::kYes: return read_pinned(pid);
-    case Match::kUndecided: undecided.push_back(pid);
+    case Match::kUndecided: found_.undecided.push_back(pid);
   }
 }
 
@@ -302,32 +319,36 @@ ScanFilter sorted_filter(ScanFilter filter) {
 
 }  // namespace
 
-Status scan_processes(uint32_t fields, const ScanFilter& unsorted, ScanResult* result) {
+Status scan_processes(uint32_t fields, const ScanFilter& filter, ScanResult* result) {
   ScopedFd proc;
   Status status = open_proc(&proc);
   if (!status.ok()) return status;
-  const ScanFilter filter = sorted_filter(unsorted);
+  const ScanFilter sorted = sorted_filter(filter);
   std::vector<int32_t> pids;
-  status = list_candidates(proc.get(), filter, &pids);
+  status = list_candidates(proc.get(), sorted, &pids);
   if (!status.ok()) return status;
 
   const ReadContext context = make_read_context(proc.get());
   const size_t parts = parallel_parts(pids.size(), kLeastPart);
-  std::vector<std::unique_ptr<Scanner>> scanners;
-  for (size_t part = 0; part < parts; ++part) scanners.push_back(std::make_unique<Scanner>(context, filter, fields));
-  const bool ran = run_parallel(pids.size(), parts, [&](size_t begin, size_t end, size_t part) {
-    for (size_t at = begin; at < end; ++at) scanners[part]->visit(pids[at]);
+  std::vector<Part> found(parts);
+  status = scan_parallel(proc.get(), pids.size(), parts, [&](int own_proc, size_t begin, size_t end, size_t part) {
+    ReadContext own = context;
+    own.proc = own_proc;
+    Scanner scanner(own, sorted, fields, &found[part]);
+    if (sorted.empty()) found[part].rows.reserve(part == 0 ? pids.size() : end - begin);
+    for (size_t at = begin; at < end; ++at) scanner.visit(pids[at]);
+    found[part].failure = scanner.failure();
   });
-  if (!ran) return os_status("scan", ENOMEM);
+  if (!status.ok()) return status;
 
   result->partial = hides_processes(proc.get());
-  for (const auto& scanner : scanners) {
-    if (scanner->failure() != 0) return os_status("read /proc", scanner->failure());
-    result->partial = result->partial || scanner->hidden;
-    std::move(scanner->rows.begin(), scanner->rows.end(), std::back_inserter(result->rows));
-    result->undecided.insert(result->undecided.end(), scanner->undecided.begin(), scanner->undecided.end());
+  for (Part& part : found) {
+    if (part.failure != 0) return os_status("read /proc", part.failure);
+    result->partial = result->partial || part.hidden;
+    append(std::move(part.rows), &result->rows);
+    append(std::move(part.undecided), &result->undecided);
   }
-  if (filter.empty() && (fields & kParent) != 0) join_parents(&result->rows);
+  if (sorted.empty() && (fields & kParent) != 0) join_parents(&result->rows);
   return {};
 }
 
@@ -343,11 +364,12 @@ Status read_process(int32_t pid, uint32_t fields, ProcessRow* row) {
   const ReadContext context = make_read_context(proc.get());
   ScanFilter filter;
   filter.pids = std::vector<int32_t>{pid};
-  Scanner scanner(context, filter, fields);
+  Part found;
+  Scanner scanner(context, filter, fields, &found);
   scanner.visit(pid);
   if (scanner.failure() != 0) return os_status("read /proc", scanner.failure());
-  if (!scanner.rows.empty()) {
-    *row = std::move(scanner.rows.front());
+  if (!found.rows.empty()) {
+    *row = std::move(found.rows.front());
     return {};
   }
   // Alive by its pin, yet nothing to see in /proc: hidden from this user.

@@ -11,7 +11,6 @@ namespace pidproof {
 namespace {
 
 constexpr Protocol kProtocols[] = {kTcp4, kTcp6, kUdp4, kUdp6, kUnix};
-constexpr uint32_t kTcp = kTcp4 | kTcp6;
 constexpr uint32_t kBoundState = 1u << static_cast<unsigned>(SocketState::kBound);
 
 bool matches(const SocketRow& row, const SocketQuery& query) {
@@ -28,6 +27,15 @@ int list_protocol(const DiagQuery& query, DiagSocket* netlink, bool* by_netlink,
   return error == 0 || is_own_failure(error) ? error : read_proc_net(query.protocol, rows);
 }
 
+// Both families of TCP at once. ENOENT unless both are asked for; whatever the error is, nothing was appended.
+int list_tcp_both(const SocketQuery& query, DiagSocket* netlink, std::vector<SocketRow>* rows) {
+  if ((query.protocols & kTcpBoth) != kTcpBoth) return ENOENT;
+  const int error = netlink->dump({kTcpBoth, query.states, query.local_port.value_or(0)}, rows);
+  if (error != 0) return error;
+  std::partition(rows->begin(), rows->end(), [](const SocketRow& row) { return row.protocol == kTcp4; });
+  return 0;
+}
+
 Status failure(int error) {
   return is_own_failure(error) ? os_status("sock_diag", error) : Status{"ENOTSUP", "open /proc/self/net", error};
 }
@@ -36,16 +44,19 @@ Status failure(int error) {
 
 Status list_sockets(const SocketQuery& query, SocketList* list) {
   list->rows.clear();
-  bool bound_tables = (query.protocols & kTcp) != 0 && (query.states == 0 || (query.states & kBoundState) != 0);
+  bool bound_tables = (query.protocols & kTcpBoth) != 0 && (query.states == 0 || (query.states & kBoundState) != 0);
   DiagSocket netlink;
+  const int refused = list_tcp_both(query, &netlink, &list->rows);
+  if (is_own_failure(refused)) return failure(refused);
+  const uint32_t left = refused == 0 ? query.protocols & ~static_cast<uint32_t>(kTcpBoth) : query.protocols;
   for (const Protocol protocol : kProtocols) {
     const bool portless = protocol == kUnix && query.local_port;
-    if ((query.protocols & protocol) == 0 || portless) continue;
+    if ((left & protocol) == 0 || portless) continue;
     const DiagQuery dump{protocol, query.states, query.local_port.value_or(0)};
     bool by_netlink = false;
     const int error = list_protocol(dump, &netlink, &by_netlink, &list->rows);
     if (error != 0) return failure(error);
-    if ((protocol & kTcp) != 0 && !by_netlink) bound_tables = false;
+    if ((protocol & kTcpBoth) != 0 && !by_netlink) bound_tables = false;
   }
   const auto unwanted = [&query](const SocketRow& row) { return !matches(row, query); };
   list->rows.erase(std::remove_if(list->rows.begin(), list->rows.end(), unwanted), list->rows.end());

@@ -30,9 +30,15 @@ struct FeatureName {
   Feature feature;
 };
 constexpr FeatureName kFeatureNames[] = {
-    {"pidfd_open", kPidfdOpen}, {"pidfd_send_signal", kPidfdSendSignal}, {"pidfs", kPidfs},
-    {"pidfd_group", kPidfdGroup}, {"pidfd_info", kPidfdInfo}, {"pidfd_exit", kPidfdExit},
-    {"pidfd_handle", kPidfdHandle}, {"sock_diag", kSockDiag}, {"task_children", kTaskChildren},
+    {"pidfd_open", kPidfdOpen},
+    {"pidfd_send_signal", kPidfdSendSignal},
+    {"pidfs", kPidfs},
+    {"pidfd_group", kPidfdGroup},
+    {"pidfd_info", kPidfdInfo},
+    {"pidfd_exit", kPidfdExit},
+    {"pidfd_handle", kPidfdHandle},
+    {"sock_diag", kSockDiag},
+    {"task_children", kTaskChildren},
 };
 
 uint32_t withheld_features() {

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "rows.h"
 
+using pidproof::build_diag_request;
 using pidproof::DiagProgress;
 using pidproof::DiagQuery;
 using pidproof::Protocol;
@@ -105,6 +106,28 @@ TEST("diag", "a request names family, transport, states and port where the kerne
   CHECK_EQ(value_at<uint32_t>(request, 20), 1u << 10);
   CHECK(request.substr(24, 2) == "\x1f\x90");
   CHECK(request.substr(26) == std::string(46, '\0'));
+}
+
+TEST("diag", "a request for both families of TCP is the older one, with the states behind the address") {
+  DiagQuery query;
+  query.protocol = pidproof::kTcpBoth;
+  query.states = 1u << number(SocketState::kListen);
+  query.local_port = 0x1f90;
+  const std::string request = build_diag_request(query, 5);
+  CHECK_EQ(request.size(), 76u);
+  CHECK_EQ(value_at<uint16_t>(request, 4), 18u);
+  CHECK(request.substr(20, 2) == "\x1f\x90");
+  CHECK_EQ(value_at<uint32_t>(request, 68), 1u << 10);
+}
+
+TEST("diag", "an answer for both families tells them apart by row") {
+  constexpr uint16_t kOlder = 18;
+  for (const Protocol protocol : {pidproof::kTcp4, pidproof::kTcp6}) {
+    const uint8_t family = protocol == pidproof::kTcp4 ? 2 : 10;
+    const Parsed parsed = parse(message(kOlder, inet_payload(family, 10)), pidproof::kTcpBoth);
+    CHECK_EQ(parsed.rows.size(), 1u);
+    CHECK_EQ(static_cast<int>(parsed.rows.at(0).protocol), static_cast<int>(protocol));
+  }
 }
 
 TEST("diag", "a request for UDP over IPv4 says so") {
@@ -250,7 +273,7 @@ TEST("diag", "attributes that do not fit end the attributes, not the row") {
   for (const uint16_t length : {uint16_t{0}, uint16_t{3}, uint16_t{200}, uint16_t{0xffff}}) {
     std::string bad = attribute(11, std::string(1, '\1'));
     bad.replace(0, 2, bytes_of(length));
-    const Parsed parsed = parse(message(kByFamily, inet_payload(10, 10) + bad + only), pidproof::kTcp6);
+    const Parsed parsed = parse(message(kByFamily, inet_payload(10, 10).append(bad).append(only)), pidproof::kTcp6);
     CHECK_EQ(parsed.rows.size(), 1u);
     CHECK(!row_with(parsed.rows, 77).v6_only.has_value());
   }
@@ -305,11 +328,9 @@ TEST("diag", "no damage to a dump makes the parser read beyond it or invent more
   }
 }
 
-TEST("diag", "without sock_diag a dump fails as on a kernel that has none") {
-  // The feature is taken away for the whole program by main's environment, if at all.
-  std::vector<SocketRow> rows(1);
-  const int error = pidproof::DiagSocket().dump({}, &rows);
-  CHECK(!rows.empty());
-  CHECK(error == 0 || rows.size() == 1);
-  CHECK_EQ(error == 0, pidproof::diag_available());
+TEST("diag", "an error number that is none is a malformed message") {
+  CHECK_EQ(parse(message(kDone, bytes_of(int32_t{-4095}))).progress.error, 4095);
+  CHECK_EQ(parse(message(kDone, bytes_of(int32_t{-4096}))).progress.error, EBADMSG);
+  CHECK_EQ(parse(message(kDone, bytes_of(INT32_MIN))).progress.error, EBADMSG);
+  CHECK_EQ(parse(message(kDone, bytes_of(int32_t{5}))).progress.error, 0);
 }

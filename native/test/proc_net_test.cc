@@ -96,7 +96,7 @@ TEST("proc_net", "lines that are no rows are skipped, and the next one is read")
         "0: 0100007F:1F9111 00000000:0000 0A 0:0 0:0 0 0 0 9", "0: 0100007F:1F91 00000000:0000 0A 0:0 0:0 0 x 0 9",
         "0: 0100007F:1F91 00000000:0000 0A 0:0 0:0 0 0 0 -9", "0: 0100007F:1F91 00000000:0000 0A 0:0 0:0 0 0 0 9x",
         "0: 0100007F:1F91 00000000:0000 0A 0:0 0:0 0 0 0 99999999999999999999", "-1: 0100007F:1F91"}) {
-    const std::vector<SocketRow> rows = inet_rows(kInetHeader + bad + "\n" + row);
+    const std::vector<SocketRow> rows = inet_rows(std::string(kInetHeader).append(bad).append("\n").append(row));
     CHECK_EQ(joined(sorted_texts(rows)), joined({"10 7f000001:8081 00000000:0 uid=1000 5"}));
   }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "platform.h"
@@ -10,7 +11,7 @@
 namespace pidproof_test {
 
 inline std::string hex(const uint8_t* bytes, size_t count) {
-  static const char kDigits[] = "0123456789abcdef";
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
   for (size_t at = 0; at < count; ++at) {
     text += kDigits[bytes[at] >> 4];
