@@ -156,9 +156,10 @@ export interface WantedPath {
   readonly components: readonly string[]
 }
 
-export function checkPath(option: string, value: unknown): WantedPath {
+export function checkPath(option: string, value: unknown, { root = false } = {}): WantedPath {
   const path = normalize(checkText(option, value))
-  if (path.components.length === 0 || path.components.includes('..')) {
+  const isRoot = path.isAbsolute && path.components.length === 0
+  if (isRoot ? !root : path.components.length === 0 || path.components.includes('..')) {
     throw invalidRange(option, value, 'a path, or the end of one, without leading ..')
   }
   return path

@@ -64,7 +64,7 @@ function makeSignature(option: string, value: unknown): Signature {
     ...(given.name !== undefined && { name: checkList(`${option}.name`, given.name, checkText) }),
     ...(given.argv !== undefined && { argv: checkList(`${option}.argv`, given.argv, checkMatcher) }),
     ...(given.env !== undefined && { env: checkEnvironment(`${option}.env`, given.env) }),
-    ...(given.cwd !== undefined && { cwd: checkSuffix(`${option}.cwd`, given.cwd) }),
+    ...(given.cwd !== undefined && { cwd: checkDirectory(`${option}.cwd`, given.cwd) }),
     ...(given.uid !== undefined && { uid: checkList(`${option}.uid`, given.uid, checkUid) }),
     ...(given.startedBefore !== undefined && {
       startedBefore: new Date(checkDate(`${option}.startedBefore`, given.startedBefore)),
@@ -88,6 +88,11 @@ function checkList<T>(option: string, value: unknown, check: (option: string, va
 
 function checkSuffix(option: string, value: unknown): string {
   checkPath(option, value)
+  return value as string
+}
+
+function checkDirectory(option: string, value: unknown): string {
+  checkPath(option, value, { root: true })
   return value as string
 }
 
@@ -145,12 +150,18 @@ export function filterOf(wanted: Signature, nowMs: number = Date.now()): Process
     ...(wanted.olderThanMs === undefined ? [] : [nowMs - wanted.olderThanMs + 1]),
   ]
   return {
-    ...(wanted.exe && { exe: [...wanted.exe] }),
+    ...(wanted.exe && { exe: wanted.exe.map(plainPath) }),
     ...(tokens.length > 0 && { argv: tokens }),
     ...(wanted.env && { env: literalVariables(wanted.env) }),
     ...(wanted.uid && { uid: [...wanted.uid] }),
     ...(limits.length > 0 && { startedBefore: new Date(Math.min(...limits)) }),
   }
+}
+
+/** As the native scan compares it: without empty and dot components. */
+function plainPath(path: string): string {
+  const { isAbsolute, components } = checkPath('exe', path)
+  return `${isAbsolute ? '/' : ''}${components.join('/')}`
 }
 
 function literalVariables(env: Readonly<Record<string, string | true | RegExp>>): Record<string, string | true> {

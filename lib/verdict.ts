@@ -128,7 +128,14 @@ function examineCwd(process: ProcessInfo, wanted: Signature['cwd']): Evidence[] 
   if (wanted === undefined) return []
   const { cwd } = process
   if (cwd === undefined) return [withoutValue(process, 'cwd', 'cwd', wanted)]
-  return [{ part: 'cwd', expected: wanted, found: cwd, holds: pathEndsWith(cwd, checkPath('cwd', wanted)) === true }]
+  return [
+    {
+      part: 'cwd',
+      expected: wanted,
+      found: cwd,
+      holds: pathEndsWith(cwd, checkPath('cwd', wanted, { root: true })) === true,
+    },
+  ]
 }
 
 function examineUser(process: ProcessInfo, wanted: Signature['uid']): Evidence[] {

@@ -62,15 +62,26 @@ function* waitForExits(context: Context, deadline: number): Steps<void> {
   exits.collect()
 }
 
-/** Stops everybody, parents first, and whoever turns up, until a look finds nobody new and all of them at rest. */
+/** Stops everybody, parents first, and whoever turns up, until all stand still and a look finds nobody new. */
 export function* freeze(context: Context, deadline: number): Steps<void> {
-  for (let round = 0; round < mostRounds; round += 1) {
+  for (let round = 0; round < mostRounds && performance.now() < deadline; round += 1) {
     const moving = reachable(context.batch.open()).filter(({ isFrozen, wasKilled }) => !isFrozen && !wasKilled)
     for (const member of moving) member.isFrozen = true
     yield* send(context, moving, 'SIGSTOP')
+    yield* comeToRest(context, deadline)
     const growth = yield* look(context)
-    if (growth.fresh.length === 0 && (growth.vanished.length > 0 || (yield* isAtRest(context)))) return
-    if (performance.now() >= deadline) return
+    if (growth.fresh.length === 0) return
+  }
+}
+
+/** On a busy machine it takes its time until a stopped process gets the processor to stop on. */
+function* comeToRest(context: Context, deadline: number): Steps<void> {
+  for (
+    let pauseMs = 1;
+    !(yield* isAtRest(context)) && performance.now() < deadline;
+    pauseMs = Math.min(pauseMs * 2, 20)
+  ) {
+    yield* context.exits.next(Math.min(performance.now() + pauseMs, deadline))
   }
 }
 
