@@ -122,7 +122,11 @@ export function osError(failure: OsFailure, subject: string, pid?: number): Pidp
 }
 
 /** The value of a native answer, or its error thrown. */
-export function unwrap<T>(result: ({ ok: true; value: T } | ({ ok: false } & OsFailure)), subject: string, pid?: number): T {
+export function unwrap<T>(
+  result: { ok: true; value: T } | ({ ok: false } & OsFailure),
+  subject: string,
+  pid?: number,
+): T {
   if (!result.ok) throw osError(result, subject, pid)
   return result.value
 }

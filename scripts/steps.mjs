@@ -1,12 +1,16 @@
 // A list of checks, each a child process or a function: printed in full when it fails, counted always.
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** Runs a program of ours; its whole process group ends with it when `timeoutMs` is over. */
-export function run(command, args, { timeoutMs = 300_000, env = process.env, live = false } = {}) {
+/**
+ * Runs a program of ours; its whole process group ends with it when `timeoutMs` is over, or half a minute
+ * after it has written `lastFile`.
+ */
+export function run(command, args, { timeoutMs = 300_000, env = process.env, live = false, lastFile } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: root,
@@ -22,19 +26,27 @@ export function run(command, args, { timeoutMs = 300_000, env = process.env, liv
     }
     child.stdout.setEncoding('utf8').on('data', collect(process.stdout))
     child.stderr.setEncoding('utf8').on('data', collect(process.stderr))
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
+    let late = ''
+    const end = (why) => {
+      late ||= why
       if (process.platform === 'win32') child.kill('SIGKILL')
       else process.kill(-child.pid, 'SIGKILL')
-    }, timeoutMs)
+    }
+    const timer = setTimeout(end, timeoutMs, `ended after ${timeoutMs / 1000} s without an end in sight`)
+    const looks = lastFile === undefined ? undefined : setInterval(look, 1000)
+    let seenAt = 0
+    function look() {
+      if (seenAt === 0 && existsSync(lastFile)) seenAt = performance.now()
+      if (seenAt > 0 && performance.now() - seenAt > 30_000) end('was done, but did not end: something keeps it alive')
+    }
     const finish = (status, note) => {
       clearTimeout(timer)
+      clearInterval(looks)
       resolve({ status, output: note ? `${output}${note}\n` : output })
     }
     child.on('error', (error) => finish(127, `${command}: ${error.message}`))
     child.on('close', (code, signal) => {
-      if (late) finish(124, `${command}: ended after ${timeoutMs / 1000} s without an end in sight`)
+      if (late) finish(124, `${command}: ${late}`)
       else finish(code ?? 128, signal ? `${command}: ended by ${signal}` : '')
     })
   })

@@ -39,7 +39,7 @@ async function jest(title, patterns) {
   const report = join(scratch, 'jest.json')
   const { status, output } = await runNode(
     [bin('jest', 'bin/jest.js'), '--ci', '--json', `--outputFile=${report}`, ...patterns],
-    { timeoutMs: 25 * 60_000, live: true },
+    { timeoutMs: 22 * 60_000, live: true, lastFile: report },
   )
   if (!existsSync(report)) {
     tally.failed += 1
@@ -62,7 +62,7 @@ async function jest(title, patterns) {
     console.log(`FAILED  ${title}: jest found no test`)
   } else if (status !== 0 && result.numFailedTests + broken === 0) {
     tally.failed += 1
-    console.log(`FAILED  ${title}: no test failed, yet jest ended with exit code ${status}`)
+    console.log(`FAILED  ${title}: no test failed, yet ${output.trimEnd().split('\n').at(-1)} (exit code ${status})`)
   }
 }
 

@@ -14,7 +14,7 @@ export interface Round {
 
 export interface EscapeReport {
   readonly rounds: number
-  /** How many were ended, over all rounds. */
+  /** How many have ended by the reports of all rounds, by themselves or not. */
   readonly ended: number
   /** Who still lived after its round; empty in every round, or it has escaped. */
   readonly survivors: readonly string[]
@@ -27,6 +27,7 @@ export interface EscapeReport {
 export type PlayRound = (round: Round) => Promise<TerminationReport>
 
 const marker = 'PIDPROOF_TEST_MARK'
+const hasEnded: ReadonlySet<string> = new Set(['exited', 'killed', 'already-gone'])
 
 /**
  * Plays the rounds. Beside them live an unrelated process, and one family like those that are ended, but for the value
@@ -41,11 +42,11 @@ export async function playRounds(rounds: number, play: PlayRound): Promise<Escap
     const outcome = await play({ env: { ...process.env, [marker]: mark }, ours: { env: { [marker]: mark } } })
     const survivors = survivorsOf(mark)
     for (const { pid, text } of survivors) {
-      report.survivors.push(`round ${done}: ${text}`)
+      report.survivors.push(`round ${done}: ${text}; ${describe(outcome)}`)
       process.kill(pid, 'SIGKILL')
     }
     if (!outcome.ok) report.complaints.push(`round ${done}: ${describe(outcome)}`)
-    report.ended += outcome.outcomes.filter(({ outcome: how }) => how === 'exited' || how === 'killed').length
+    report.ended += outcome.outcomes.filter(({ outcome: how }) => hasEnded.has(how)).length
     done += 1
   }
   const harm = harmTo(bystanders)
@@ -101,7 +102,7 @@ function describePid(pid: number): string {
 
 function describe({ outcomes, settled, passes, durationMs, failure }: TerminationReport): string {
   const unwell = outcomes.filter(({ outcome }) => ['alive', 'refused', 'denied'].includes(outcome)).map(describeOutcome)
-  const rest = `settled ${settled}, ${passes} passes, ${Math.round(durationMs)} ms, ${failure?.code ?? 'no failure'}`
+  const rest = `of ${outcomes.length}, settled ${settled}, ${passes} passes, ${Math.round(durationMs)} ms, ${failure?.code ?? 'no failure'}`
   return `${unwell.join('; ')} (${rest})`
 }
 

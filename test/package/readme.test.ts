@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
+import { describeWhere, linux } from '../helpers/guards'
 import { root } from './installed'
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -82,14 +83,16 @@ describe('README.md', () => {
     expect(errors).toContain("'grace' does not exist")
   })
 
-  describe('examples that only read (run where there is a backend)', () => {
+  describeWhere([linux], 'the examples of README.md that only read', () => {
     // Below the root, so that 'pidproof' is this package.
-    mkdirSync(join(root, 'build'), { recursive: true })
-    const folder = mkdtempSync(join(root, 'build', 'readme-'))
+    let folder = ''
+    beforeAll(() => {
+      mkdirSync(join(root, 'build'), { recursive: true })
+      folder = mkdtempSync(join(root, 'build', 'readme-'))
+    })
     afterAll(() => rmSync(folder, { recursive: true }))
 
-    const backend = process.platform === 'linux' ? test : test.skip
-    backend.each(examples.filter(({ runs }) => runs))('the one at line $line runs', ({ line, code }) => {
+    test.each(examples.filter(({ runs }) => runs))('the one at line $line runs', ({ line, code }) => {
       const file = join(folder, `example-${line}.mjs`)
       const { outputText } = ts.transpileModule(code, { compilerOptions: { ...options, module: ts.ModuleKind.ESNext } })
       writeFileSync(file, outputText)
@@ -103,6 +106,11 @@ describe('README.md', () => {
     const unnamed = exported.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))
     expect(exported.length).toBeGreaterThan(20)
     expect(unnamed).toEqual([])
+  })
+
+  test('shows measured times, not a place for them', () => {
+    const shown = /<!-- bench:begin -->\n([\s\S]*?)<!-- bench:end -->/.exec(readme)?.[1] ?? ''
+    expect(shown).toMatch(/^\|.* ms \|/m)
   })
 
   test('gives the two commands exactly', () => {

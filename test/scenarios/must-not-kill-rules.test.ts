@@ -3,15 +3,7 @@ import { readFileSync } from 'node:fs'
 import { identify, type ProcessIdentity } from '../../lib/identity'
 import { terminate, terminateSync } from '../../lib/terminate'
 import type { Identified } from '../fixtures/scenarios/identify'
-import {
-  type Answer,
-  always,
-  fateOf,
-  local,
-  sweepEveryWay,
-  takeOverEveryWay,
-  terminateEveryWay,
-} from '../helpers/acts'
+import { type Answer, always, fateOf, local, sweepEveryWay, takeOverEveryWay, terminateEveryWay } from '../helpers/acts'
 import { type Fixture, spawnFixture } from '../helpers/fixture'
 import { describeWhere, linux, linuxAtLeast, pidNamespaces, testWhere } from '../helpers/guards'
 import { livesByHand, statByHand } from '../helpers/proc-by-hand'

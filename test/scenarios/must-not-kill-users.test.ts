@@ -2,15 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { identify } from '../../lib/identity'
 import type { SignatureParts } from '../../lib/signature'
 import type { ForeignInput, ForeignReport } from '../fixtures/scenarios/kill-as-user'
-import {
-  type Answer,
-  always,
-  fateOf,
-  local,
-  sweepEveryWay,
-  takeOverEveryWay,
-  terminateEveryWay,
-} from '../helpers/acts'
+import { type Answer, always, fateOf, local, sweepEveryWay, takeOverEveryWay, terminateEveryWay } from '../helpers/acts'
 import { spawnFixture } from '../helpers/fixture'
 import { describeWhere, linux, root } from '../helpers/guards'
 import { isKernelThread, pidsByHand, statByHand } from '../helpers/proc-by-hand'
@@ -33,7 +25,11 @@ interface Foreigner {
 
 const foreigners: readonly Foreigner[] = [
   { who: 'a process of another user', modifiers: `+gid=${nobody} +uid=${nobody}`, sweep: 'unlisted' },
-  { who: 'a process with our real and a foreign effective user', modifiers: `+resuid=0,${nobody},0`, sweep: 'unlisted' },
+  {
+    who: 'a process with our real and a foreign effective user',
+    modifiers: `+resuid=0,${nobody},0`,
+    sweep: 'unlisted',
+  },
   {
     who: 'a process with a foreign real and our effective user',
     modifiers: `+resuid=${nobody},0,0`,
@@ -78,10 +74,13 @@ describeWhere([linux, root], 'root leaves other users alone:', () => {
   })
 })
 
-const kernelThreads = process.platform !== 'linux' ? [] : pidsByHand().filter((pid) => {
-  const stat = statByHand(pid)
-  return stat !== undefined && isKernelThread(stat)
-})
+const kernelThreads =
+  process.platform !== 'linux'
+    ? []
+    : pidsByHand().filter((pid) => {
+        const stat = statByHand(pid)
+        return stat !== undefined && isKernelThread(stat)
+      })
 const visibleThreads = { isMet: kernelThreads.length > 0, reason: 'needs kernel threads, which a container hides' }
 
 describeWhere([linux, visibleThreads], 'kernel threads are left alone:', () => {

@@ -51,7 +51,8 @@ const programs = join(repository, 'test', 'fixtures', 'programs')
 const node = (path: string, ...words: string[]): Program => {
   return { command: [process.execPath, copied(join(programs, 'listener.cjs'), path), ...words] }
 }
-const pythonPath = () => execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
+const pythonPath = () =>
+  execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
 const python = (...words: string[]): Program => ({ command: [pythonPath(), ...words], cwd: folder })
 const pythonFile = (name: string) => copied(join(programs, 'listener.py'), name)
 
@@ -62,7 +63,9 @@ const cases: readonly (() => Case)[] = [
     title: 'a role word inside another word, an option, a path or a sentence',
     ours: { argv: 'server' },
     ended: px('server'),
-    spared: ['my-server', 'server2', '/opt/server/x', '--server', 'role=server', 'Server', 'the server'].map((w) => px(w)),
+    spared: ['my-server', 'server2', '/opt/server/x', '--server', 'role=server', 'Server', 'the server'].map((w) =>
+      px(w),
+    ),
   }),
   () => ({
     title: 'the words of a sequence in another order or shape',
@@ -88,12 +91,15 @@ const cases: readonly (() => Case)[] = [
     ended: node('app/er.js'),
     spared: [node('app/server.js'), node('myapp/er.js')],
   }),
-  () => ({
-    title: '-m and the module as plain arguments of another script or program',
-    ours: { argv: argv.module('mymod') },
-    ended: (pythonFile('mymod.py'), python('-m', 'mymod')),
-    spared: [python(pythonFile('tool.py'), '-m', 'mymod'), python('-m', 'tool', 'mymod'), px('-m', 'mymod')],
-  }),
+  () => {
+    pythonFile('mymod.py')
+    return {
+      title: '-m and the module as plain arguments of another script or program',
+      ours: { argv: argv.module('mymod') },
+      ended: python('-m', 'mymod'),
+      spared: [python(pythonFile('tool.py'), '-m', 'mymod'), python('-m', 'tool', 'mymod'), px('-m', 'mymod')],
+    }
+  },
   () => ({
     title: 'an executable whose path ends alike, but not at a component boundary',
     ours: { exe: 'tools/agent' },
