@@ -172,8 +172,13 @@ function fillExe(rows: Row[], table: NativeTable, position: number): void {
 /** Every argument ends with NUL; an empty one between two of them is an argument too. */
 function splitArgv(text: string): readonly string[] {
   if (text === '') return noArguments
-  const argv = text.split('\0')
-  if (argv.length > 1 && argv.at(-1) === '') argv.pop()
+  const argv: string[] = []
+  let from = 0
+  for (let to = text.indexOf('\0'); to !== -1; to = text.indexOf('\0', from)) {
+    argv.push(text.slice(from, to))
+    from = to + 1
+  }
+  if (from < text.length) argv.push(text.slice(from))
   return argv
 }
 

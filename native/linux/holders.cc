@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -22,7 +21,6 @@ namespace pidproof {
 namespace {
 
 constexpr size_t kLeastPart = 48;           // processes worth a thread of their own: 0.5 to 1 ms
-constexpr size_t kChunk = 32;               // processes taken at a time: threads end together
 constexpr size_t kMostThreads = 8;
 constexpr int kPasses = 3;                  // over processes that were born during the pass before
 constexpr int kMostWalks = 4;               // over one descriptor table
@@ -130,15 +128,15 @@ bool shows_descriptors(int proc, int32_t pid) {
   return fstatat(proc, path, &table, 0) == 0 && table.st_size > 0;
 }
 
-// Calls visit(inode, fd, tid) for the leader's table (tid 0), or its threads' when it has none any more:
-// an exited leader shows an empty table, and to its own user one that may not be opened. 0 or errno.
+// Calls visit(inode, fd, tid) for the leader's table (tid 0) and for those that its threads do not share with
+// it: an exited leader shows an empty one, and to its own user one that may not be opened. 0 or errno.
 template <typename Visit>
 int visit_process(int proc, int32_t pid, const Visit& visit) {
   char path[64];
   table_path(path, pid, 0);
   size_t open = 0;
   const int error = visit_table(proc, path, &open, [&visit](uint64_t inode, int32_t fd) { visit(inode, fd, 0); });
-  if (error == 0) return open == 0 && may_have_threads(proc, pid) ? visit_thread_tables(proc, pid, visit) : 0;
+  if (error == 0) return may_have_threads(proc, pid) ? visit_thread_tables(proc, pid, visit) : 0;
   if (!denied(error) || shows_descriptors(proc, pid)) return error;
   // Kernel threads and zombies have no descriptors, but may not be looked at either.
   std::string text;
@@ -163,11 +161,9 @@ void keep_one_each(std::vector<Hit>* hits) {
   hits->erase(std::unique(hits->begin(), hits->end(), same), hits->end());
 }
 
-enum class Tables : uint8_t { kOwn, kOfOtherThreads };
-
 class Searcher {
  public:
-  Searcher(const std::vector<uint64_t>& wanted, Tables tables) : wanted_(wanted), tables_(tables) {}
+  explicit Searcher(const std::vector<uint64_t>& wanted) : wanted_(wanted) {}
 
   void use(int proc) { proc_ = proc; }
   void look_at(int32_t pid);
@@ -184,7 +180,6 @@ class Searcher {
 
   int proc_ = -1;
   const std::vector<uint64_t>& wanted_;
-  const Tables tables_;
   std::vector<Hit> hits_;
   std::string buffer_;
 };
@@ -194,12 +189,7 @@ int Searcher::collect(int32_t pid) {
   const auto visit = [this](uint64_t inode, int32_t fd, int32_t tid) {
     if (std::binary_search(wanted_.begin(), wanted_.end(), inode)) hits_.push_back({inode, fd, tid});
   };
-  int error = 0;
-  if (tables_ == Tables::kOwn) {
-    error = visit_process(proc_, pid, visit);
-  } else if (may_have_threads(proc_, pid)) {
-    error = visit_thread_tables(proc_, pid, visit);
-  }
+  const int error = visit_process(proc_, pid, visit);
   keep_one_each(&hits_);
   return error;
 }
@@ -256,23 +246,17 @@ void append(std::vector<Value>* to, const std::vector<Value>& from) {
 }
 
 // Looks at the processes on several threads and adds what was found.
-Status search(int proc, const std::vector<int32_t>& pids, const std::vector<uint64_t>& wanted, Tables tables,
-              Findings* findings) {
+Status search(int proc, const std::vector<int32_t>& pids, const std::vector<uint64_t>& wanted, Findings* findings) {
   const size_t parts = std::min(kMostThreads, parallel_parts(pids.size(), kLeastPart));
-  std::vector<Searcher> searchers(parts, Searcher(wanted, tables));
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  const auto work = [&](int own_proc, size_t, size_t, size_t part) {
+  std::vector<Searcher> searchers(parts, Searcher(wanted));
+  ChunkQueue queue(pids.size(), parts);
+  const Status status = scan_parallel(proc, parts, [&](int own_proc, size_t part) {
     Searcher& searcher = searchers[part];
     searcher.use(own_proc);
-    size_t begin = 0;
-    while (!failed && (begin = next.fetch_add(kChunk)) < pids.size()) {
-      const size_t end = std::min(begin + kChunk, pids.size());
+    queue.drain([&](size_t begin, size_t end, size_t) {
       for (size_t at = begin; at < end && searcher.failure == 0; ++at) searcher.look_at(pids[at]);
-      if (searcher.failure != 0) failed = true;
-    }
-  };
-  const Status status = scan_parallel(proc, parts, parts, work);
+    });
+  });
   if (!status.ok()) return status;
   for (const Searcher& searcher : searchers) {
     if (searcher.failure != 0) return os_status("read /proc/<pid>/fd", searcher.failure);
@@ -303,14 +287,6 @@ std::vector<uint64_t> sorted_inodes(const std::vector<SocketHint>& sockets) {
   return inodes;
 }
 
-std::vector<uint64_t> without_holder(const std::vector<uint64_t>& wanted, const std::vector<SocketHolder>& holders) {
-  std::vector<uint64_t> held;
-  held.reserve(holders.size());
-  for (const SocketHolder& holder : holders) held.push_back(holder.inode);
-  std::sort(held.begin(), held.end());
-  return without(wanted, held);
-}
-
 // Until no process was born during the pass before: a fork inherits what its parent was found with.
 Status search_processes(int proc, const std::vector<uint64_t>& wanted, Findings* findings) {
   for (int pass = 0; pass < kPasses; ++pass) {
@@ -318,18 +294,10 @@ Status search_processes(int proc, const std::vector<uint64_t>& wanted, Findings*
     Status status = list_pids(proc, &pids);
     pids = without(without(pids, findings->seen), findings->unseen);
     if (!status.ok() || pids.empty()) return status;
-    status = search(proc, pids, wanted, Tables::kOwn, findings);
+    status = search(proc, pids, wanted, findings);
     if (!status.ok()) return status;
   }
   return {};
-}
-
-// A thread that unshared its descriptors may hold what its leader does not. Looking at all threads of
-// all processes is dear, so it is done only for what nobody seemed to hold.
-Status search_threads(int proc, const std::vector<uint64_t>& missing, Findings* findings) {
-  const std::vector<int32_t> pids = std::move(findings->seen);
-  findings->seen.clear();
-  return search(proc, pids, missing, Tables::kOfOtherThreads, findings);
 }
 
 }  // namespace
@@ -343,8 +311,6 @@ Status find_socket_holders(const std::vector<SocketHint>& sockets, HolderList* l
   Status status = open_proc(&proc);
   if (status.ok()) status = search_processes(proc.get(), wanted, &findings);
   if (!status.ok()) return status;
-  const std::vector<uint64_t> missing = without_holder(wanted, findings.holders);
-  if (!missing.empty()) status = search_threads(proc.get(), missing, &findings);
   list->unseen = static_cast<uint32_t>(findings.unseen.size());
   // Every pid namespace has a pid 1: if it cannot be seen, others are hidden too (hidepid=).
   if (faccessat(proc.get(), "1", F_OK, 0) != 0) ++list->unseen;
@@ -367,7 +333,6 @@ Status list_process_sockets(int32_t pid, std::vector<uint64_t>* inodes) {
   if (error != 0) return os_status("pidfd_open", error == ENOENT || error == EINVAL ? ESRCH : error);
   const auto visit = [inodes](uint64_t inode, int32_t, int32_t) { inodes->push_back(inode); };
   error = visit_process(proc.get(), pid, visit);
-  if (error == 0 && may_have_threads(proc.get(), pid)) error = visit_thread_tables(proc.get(), pid, visit);
   if (!pin_holds_number(pin)) return os_status("read /proc/<pid>/fd", ESRCH);
   // Alive by its pin, yet nothing of it in /proc: hidden from this user.
   if (error == ENOENT || error == ESRCH || error == EPERM) error = EACCES;

@@ -39,8 +39,8 @@ void sort_set(std::optional<std::vector<Value>>* set) {
 
 bool vanished(int error) { return error == ENOENT || error == ESRCH; }
 
-// What one thread found.
-struct Part {
+// What was found among some of the processes.
+struct Found {
   std::vector<ProcessRow> rows;
   std::vector<int32_t> undecided;
   bool hidden = false;
@@ -49,7 +49,7 @@ struct Part {
 
 template <typename Element>
 void append(std::vector<Element> more, std::vector<Element>* all) {
-  if (all->empty()) {
+  if (all->capacity() == 0) {
     *all = std::move(more);
   } else {
     std::move(more.begin(), more.end(), std::back_inserter(*all));
@@ -58,14 +58,15 @@ void append(std::vector<Element> more, std::vector<Element>* all) {
 
 class Scanner {
  public:
-  Scanner(const ReadContext& context, const ScanFilter& filter, uint32_t fields, Part* found)
-      : context_(context), filter_(filter), fields_(fields), found_(*found), reader_(context) {}
+  Scanner(const ReadContext& context, const ScanFilter& filter, uint32_t fields)
+      : context_(context), filter_(filter), fields_(fields), reader_(context) {}
 
-  void visit(int32_t pid);
-
-  int failure() const { return failure_ != 0 ? failure_ : reader_.own_failure(); }
+  // Visits pids[begin] to pids[end - 1], as long as it does not run short of something.
+  void visit(const std::vector<int32_t>& pids, size_t begin, size_t end, Found* found);
 
  private:
+  void visit(int32_t pid);
+  int failure() const { return failure_ != 0 ? failure_ : reader_.own_failure(); }
   bool passes_ids(int32_t pid);
   Match match(int32_t pid);
   Match match_stat(const Stat& stat) const;
@@ -83,7 +84,7 @@ class Scanner {
   const ReadContext& context_;
   const ScanFilter& filter_;
   const uint32_t fields_;
-  Part& found_;
+  Found* found_ = nullptr;
   ProcessReader reader_;
   std::string text_;
   bool without_area_ = false;
@@ -92,7 +93,7 @@ class Scanner {
 
 int Scanner::stat_of(int32_t pid, Stat* stat) {
   const int error = reader_.read_stat(pid, stat);
-  if (error != 0 && !vanished(error)) found_.hidden = true;
+  if (error != 0 && !vanished(error)) found_->hidden = true;
   return error;
 }
 
@@ -168,8 +169,8 @@ Match Scanner::match(int32_t pid) {
 void Scanner::read_plain(int32_t pid) {
   Stat stat;
   if (stat_of(pid, &stat) != 0) return;
-  found_.rows.emplace_back();
-  reader_.fill(stat, fields_, &found_.rows.back());
+  found_->rows.emplace_back();
+  reader_.fill(stat, fields_, &found_->rows.back());
 }
 
 // Reads everything between two looks at stat; false when another program took over in between.
@@ -204,14 +205,19 @@ void Scanner::read_pinned(int32_t pid) {
   }
   if (matched == Match::kNo || !pin_holds_number(pin)) return;
   if (matched == Match::kYes) {
-    found_.rows.push_back(std::move(row));
+    found_->rows.push_back(std::move(row));
   } else {
-    found_.undecided.push_back(pid);
+    found_->undecided.push_back(pid);
   }
 }
 
+void Scanner::visit(const std::vector<int32_t>& pids, size_t begin, size_t end, Found* found) {
+  found_ = found;
+  for (size_t at = begin; at < end && failure() == 0; ++at) visit(pids[at]);
+  found->failure = failure();
+}
+
 void Scanner::visit(int32_t pid) {
-  if (failure() != 0) return;
   if (filter_.empty()) {
     if ((fields_ & kUnique) != 0) {
       read_pinned(pid);
@@ -224,7 +230,7 @@ void Scanner::visit(int32_t pid) {
   switch (match(pid)) {
     case Match::kNo: return;
     case Match::kYes: return read_pinned(pid);
-    case Match::kUndecided: found_.undecided.push_back(pid);
+    case Match::kUndecided: found_->undecided.push_back(pid);
   }
 }
 
@@ -330,23 +336,26 @@ Status scan_processes(uint32_t fields, const ScanFilter& filter, ScanResult* res
 
   const ReadContext context = make_read_context(proc.get());
   const size_t parts = parallel_parts(pids.size(), kLeastPart);
-  std::vector<Part> found(parts);
-  status = scan_parallel(proc.get(), pids.size(), parts, [&](int own_proc, size_t begin, size_t end, size_t part) {
+  ChunkQueue queue(pids.size(), parts);
+  std::vector<Found> chunks(queue.chunks());
+  status = scan_parallel(proc.get(), parts, [&](int own_proc, size_t) {
     ReadContext own = context;
     own.proc = own_proc;
-    Scanner scanner(own, sorted, fields, &found[part]);
-    if (sorted.empty()) found[part].rows.reserve(part == 0 ? pids.size() : end - begin);
-    for (size_t at = begin; at < end; ++at) scanner.visit(pids[at]);
-    found[part].failure = scanner.failure();
+    Scanner scanner(own, sorted, fields);
+    queue.drain([&](size_t begin, size_t end, size_t chunk) {
+      if (sorted.empty()) chunks[chunk].rows.reserve(end - begin);
+      scanner.visit(pids, begin, end, &chunks[chunk]);
+    });
   });
   if (!status.ok()) return status;
 
   result->partial = hides_processes(proc.get());
-  for (Part& part : found) {
-    if (part.failure != 0) return os_status("read /proc", part.failure);
-    result->partial = result->partial || part.hidden;
-    append(std::move(part.rows), &result->rows);
-    append(std::move(part.undecided), &result->undecided);
+  if (sorted.empty() && chunks.size() > 1) result->rows.reserve(pids.size());
+  for (Found& chunk : chunks) {
+    if (chunk.failure != 0) return os_status("read /proc", chunk.failure);
+    result->partial = result->partial || chunk.hidden;
+    append(std::move(chunk.rows), &result->rows);
+    append(std::move(chunk.undecided), &result->undecided);
   }
   if (sorted.empty() && (fields & kParent) != 0) join_parents(&result->rows);
   return {};
@@ -364,10 +373,9 @@ Status read_process(int32_t pid, uint32_t fields, ProcessRow* row) {
   const ReadContext context = make_read_context(proc.get());
   ScanFilter filter;
   filter.pids = std::vector<int32_t>{pid};
-  Part found;
-  Scanner scanner(context, filter, fields, &found);
-  scanner.visit(pid);
-  if (scanner.failure() != 0) return os_status("read /proc", scanner.failure());
+  Found found;
+  Scanner(context, filter, fields).visit({pid}, 0, 1, &found);
+  if (found.failure != 0) return os_status("read /proc", found.failure);
   if (!found.rows.empty()) {
     *row = std::move(found.rows.front());
     return {};

@@ -9,8 +9,8 @@
 
 namespace pidproof {
 
-// Splits 0…count into contiguous parts and runs body(begin, end, part) on one thread each, at most one a
-// core; a single part on the caller's. Parts below `least` are not worth a thread's start (30 to 100 µs).
+// Splits 0…count into contiguous parts and runs body(begin, end, part) on up to one thread a core,
+// the caller's among them. Parts below `least` are not worth a thread's start (30 to 100 µs).
 // False when a body ran out of memory. `parts` tells how many there will be.
 inline size_t parallel_parts(size_t count, size_t least) {
   const size_t cores = std::max(1u, std::thread::hardware_concurrency());
@@ -29,14 +29,15 @@ bool run_parallel(size_t count, size_t parts, const Body& body) {
   };
   std::vector<std::thread> threads;
   threads.reserve(parts);
-  size_t started = 0;
-  for (; parts > 1 && started < parts; ++started) {
+  size_t started = 1;
+  for (; started < parts; ++started) {
     try {
       threads.emplace_back(run, started);
     } catch (const std::system_error&) {
       break;  // no more threads to be had: the caller's does the rest
     }
   }
+  run(0);
   for (size_t part = started; part < parts; ++part) run(part);
   for (std::thread& thread : threads) thread.join();
   return std::none_of(failed.begin(), failed.end(), [](char flag) { return flag != 0; });

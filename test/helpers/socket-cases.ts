@@ -102,6 +102,13 @@ export const socketCases: readonly Case[] = [
     },
   },
   {
+    title: 'a thread with descriptors of its own is a holder beside an ordinary one',
+    run: async () => {
+      const fixture = await spawnFixture('thread-listener 127.0.0.1 shared')
+      await assertOwners(fixture, [fixture.pid, fixture.pidOf('child')])
+    },
+  },
+  {
     title: 'a listener of a process whose first thread has ended is found',
     run: async () => {
       const shared = await spawnFixture('leader-exit listen')
