@@ -27,8 +27,8 @@ export interface SweepReport extends TerminationReport {
   readonly considered: number
 }
 
-/** That the caller and its ancestors match its own signature is no surprise. */
-const spares: ReadonlySet<Reason> = new Set(['self', 'ancestor'])
+/** That the caller and its ancestors match is no surprise, nor that somebody matched only between fork and exec. */
+const spares: ReadonlySet<Reason> = new Set(['self', 'ancestor', 'foreign'])
 const exceptFields: readonly Field[] = ['name', 'exe', 'argv', 'uid', 'state', 'parent', 'group', 'startedAt']
 
 /**
@@ -37,7 +37,8 @@ const exceptFields: readonly Field[] = ['name', 'exe', 'argv', 'uid', 'state', '
  *
  * Only processes of our own user are looked at, unless `users` is `'any'`. One that cannot be judged is listed as refused
  * with reason `unknown` and left alone; one that is not ours is not listed. The caller and its ancestors are left alone
- * although they match, and that does not count against `ok`.
+ * although they match, and so is one that became another program before it was pinned (`foreign`): that does not count
+ * against `ok`.
  *
  * @param options.scope - `process`: what matches. `group`, `tree`: also what belongs to it.
  * @param binding - For tests: what to read and act through.
@@ -133,11 +134,11 @@ class SignatureSource implements TargetSource {
     if (row.state === 'zombie') return []
     this.#seen.add(`${identity.pid}:${identity.startToken}:${identity.unique}`)
     const { verdict } = this.judge(row)
-    if (verdict === 'ours') return [{ identity, pgid: row.pgid }]
     if (verdict === 'foreign') return []
-    // Undecided, but out of the question anyway.
-    if (exclusionOf(row, lineage.observer, { users: plan.users, isNested }) !== undefined) return []
-    if (this.isExcepted?.(row)) return []
-    return [{ identity, isDoubtful: true }]
+    const exclusion = exclusionOf(row, lineage.observer, { users: plan.users, isNested })
+    const isExcluded = exclusion !== undefined || this.isExcepted?.(row) === true
+    if (verdict === 'ours') return [{ identity, pgid: row.pgid, mayBeFrozen: !isExcluded && plan.minAgeMs === 0 }]
+    // Undecided, and perhaps out of the question anyway.
+    return isExcluded ? [] : [{ identity, isDoubtful: true }]
   }
 }

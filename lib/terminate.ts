@@ -19,11 +19,14 @@ export type TerminationTarget = ProcessIdentity | ProcessInfo | ProcessRef
  * Ends processes, and what belongs to them, and nobody else.
  *
  * All of the scope is found and pinned before the first signal; who is pinned is who was named, or nobody. Then they are
- * asked (the polite signal and SIGCONT), watched without polling, and after `graceMs` killed: one deadline for all of
- * them. The scope is looked at again while they go, until nobody new turns up, so forking, stopping, re-parenting and
- * outliving a leader do not help; one that keeps growing is frozen first. Never signalled, in any scope: the caller, its
- * ancestors, pid 1, kernel threads, processes of other boots and pid namespaces, and those of other users unless
- * `users` says otherwise.
+ * asked (the polite signal and SIGCONT), awaited, and after `graceMs` killed: one deadline for all of them. A scope that
+ * can grow is looked at again while they go, after exits and ever more rarely in between, until nobody new turns up; one
+ * that keeps growing is frozen first. So forking, stopping, re-parenting and outliving a leader do not help. One gap is
+ * left by asking politely: what a member of a tree forks in the very instant it dies, and puts into a session of its own,
+ * has nothing to be found by any more; `graceMs: 0` leaves none, nor does a marker (`sweep`).
+ *
+ * Never signalled, in any scope: the caller, its ancestors, pid 1, kernel threads, processes of other boots and pid
+ * namespaces, and those of other users unless `users` says otherwise.
  *
  * @param targets - One or several. A `ProcessRef` keeps its pin through the leader's death, which proves its group.
  * @param options.scope - `process`: the targets. `group`: also the process groups they are in; refused as `own-group` or

@@ -172,9 +172,21 @@ describe('sweep()', () => {
     const fake = new FakeBinding()
     const process = fake.add({ env: marker })
     fake.before('openPins', () => Object.assign(process, { env: ['APP=yours'], argv: ['innocent'] }))
-    const report = await sweepOf(fake)
+    const report = await sweepOf(fake, { allOrNothing: true })
     expect(summary(report)).toEqual({ [process.pid]: 'refused: foreign' })
     expect(fake.delivered).toEqual([])
+    expect(report.ok).toBe(true)
+  })
+
+  test('but not when it belongs to the tree of one of ours', async () => {
+    const fake = new FakeBinding()
+    const root = fake.add({ env: marker })
+    const child = fake.fork(root.pid)
+    // Listed between fork and exec, with the environment of its parent still.
+    fake.before('openPins', () => Object.assign(child, { env: ['APP=yours'] }))
+    const report = await sweepOf(fake, { scope: 'tree' })
+    expect(summary(report)).toEqual({ [root.pid]: 'exited', [child.pid]: 'exited' })
+    expect(report.ok).toBe(true)
   })
 
   test('a successor to its pid is left alone', async () => {

@@ -224,6 +224,15 @@ describe('refusals, with nobody signalled', () => {
     await expectReason('foreign-owner', world.refusalOf(3000), /may not be ended/)
   })
 
+  test('foreign-owner: even when it belongs to the tree of a holder of ours', async () => {
+    const world = new World()
+    const backend = world.listener(3000)
+    const worker = world.fake.fork(backend.pid)
+    world.fake.addSocket({ localPort: 3001, holders: [worker.pid] })
+    world.fake.before('openPins', () => Object.assign(worker, { env: [] }))
+    await expectReason('foreign-owner', world.refusalOf([3000, 3001]), /may not be ended/)
+  })
+
   test.each<[string, TakeoverOptions['ports']]>([
     ['one port twice', [3000, 3000]],
     ['all addresses and one of them', [3000, { port: 3000, host: '127.0.0.1' }]],

@@ -1,15 +1,11 @@
 import { exclusionOf } from '../exclusions'
-import { compareIdentities, type ProcessIdentity } from '../identity'
-import type { PinOutcome } from '../pins'
+import { compareIdentities } from '../identity'
 import type { ProcessInfo } from '../process'
 import type { Evidence } from '../verdict'
 import { Member } from './batch'
 import { type Context, type Growth, noGrowth, type Refusal, type Wanted } from './context'
+import { identityEvidence, pin, pinDeadLeaders, settleGone } from './pinning'
 import type { Steps } from './steps'
-
-/** Our own shortage: it says nothing about the process, so the call fails. */
-const shortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM'])
-const refusals: ReadonlySet<string> = new Set(['EPERM', 'EACCES'])
 
 /** Somebody who was found to belong to the scope, with the evidence for it. */
 export interface Candidate {
@@ -41,17 +37,21 @@ export function* admitTargets(context: Context, wanted: readonly Wanted[]): Step
 }
 
 /** Undefined: it is in the batch already. */
-function newTarget({ batch }: Context, { identity, pin, pgid, isDoubtful = false }: Wanted): Member | undefined {
-  const known = batch.find(identity)
+function newTarget(
+  context: Context,
+  { identity, pin, pgid, mayBeFrozen = false, isDoubtful = false }: Wanted,
+): Member | undefined {
+  const known = context.batch.find(identity)
   if (known !== undefined) {
-    // Found undecidable before (such as in the middle of an exec), and clearly a target now.
-    if (!isUndecidedTarget(known) || isDoubtful) return undefined
-    batch.drop(known)
+    // Not to be judged before, or not ours (as between fork and exec), and clearly a target now.
+    if (!isJudgedOut(context, known) || isDoubtful) return undefined
+    context.batch.drop(known)
   }
-  const member = batch.add(new Member(identity, 'target'))
+  const member = context.batch.add(new Member(identity, 'target'))
   member.pgid = pgid
   member.pin = pin
   member.isBorrowed = pin !== undefined
+  member.mayBeFrozen = mayBeFrozen
   member.isDoubtful = isDoubtful
   return member
 }
@@ -59,73 +59,6 @@ function newTarget({ batch }: Context, { identity, pin, pgid, isDoubtful = false
 /** It never was known to be ours, and will not be any more. */
 function isOutOfQuestion(member: Member): boolean {
   return isOver(member) || member.reason === 'foreign'
-}
-
-function* pin(context: Context, members: readonly Member[]): Steps<void> {
-  const identities = members.map(({ identity }) => identity)
-  if (isHunting(context)) return pinAndFreeze(context, members, identities)
-  const outcomes = yield* context.os.openPins(identities)
-  // All pins first: should one of them be a failure, the others are to be closed.
-  outcomes.forEach((outcome, index) => {
-    if (outcome.status === 'pinned') (members[index] as Member).pin = outcome.pin
-  })
-  outcomes.forEach((outcome, index) => {
-    settlePin(context, members[index] as Member, outcome)
-  })
-}
-
-/**
- * Against members that are gone before they can be pinned: no way through the thread pool, which takes longer than they
- * live, and SIGSTOP at once. Who turns out not to belong is woken again as soon as that is known.
- */
-function pinAndFreeze(context: Context, members: readonly Member[], identities: readonly ProcessIdentity[]): void {
-  const outcomes = context.os.openPinsNow(identities)
-  outcomes.forEach((outcome, index) => {
-    if (outcome.status === 'pinned') (members[index] as Member).pin = outcome.pin
-  })
-  context.os.freezeNow(members.filter(({ isOpen, isDoubtful, pin }) => isOpen && !isDoubtful && pin !== undefined))
-  outcomes.forEach((outcome, index) => {
-    settlePin(context, members[index] as Member, outcome)
-  })
-}
-
-/** While signals may be sent, and once somebody in the scope has been seen who was gone at once. */
-function isHunting({ batch }: Context): boolean {
-  return batch.isActing && batch.vanishedGroups.size > 0
-}
-
-function settlePin({ lineage }: Context, member: Member, outcome: PinOutcome): void {
-  const { identity } = member
-  if (outcome.status === 'failed') {
-    if (!refusals.has(outcome.error.code)) throw outcome.error
-    if (member.isOpen) member.settle('denied', undefined, [accessEvidence(outcome.error.code)])
-  } else if (!member.isOpen) {
-    return
-  } else if (outcome.status === 'gone' || (outcome.status === 'pinned' && outcome.liveness === 'zombie')) {
-    settleGone(member)
-  } else if (outcome.status === 'replaced') {
-    member.settle('replaced', undefined, [identityEvidence(identity, false)])
-  } else if (outcome.status === 'elsewhere') {
-    const reason = identity.boot === lineage.observer.host.boot ? 'other-namespace' : 'other-boot'
-    member.settle('refused', reason, [identityEvidence(identity, false)])
-  } else if (outcome.status === 'unknown') {
-    member.settle('refused', 'unknown-identity', [identityEvidence(identity, 'unknown')])
-  }
-}
-
-function settleGone(member: Member): void {
-  if (member.isOpen) member.settle('already-gone')
-  member.isNode = true
-}
-
-/** A group outlives its leader: the pin of a dead leader shows, where there can be one, that it still is that group. */
-function* pinDeadLeaders({ plan, os }: Context, members: readonly Member[]): Steps<void> {
-  if (plan.scope === 'process') return
-  const dead = members.filter(({ outcome, pin }) => outcome === 'already-gone' && pin === undefined)
-  const answers = yield* os.openGroupPins(dead.map(({ identity }) => identity))
-  answers.forEach((answer, index) => {
-    if (answer.ok && answer.pin !== undefined) (dead[index] as Member).pin = answer.pin
-  })
 }
 
 function* readAndJudge(context: Context, members: readonly Member[]): Steps<void> {
@@ -213,6 +146,11 @@ export function isEndable(context: Context, row: ProcessInfo, isNested: boolean)
   return refusalOf(context, row, isNested) === undefined
 }
 
+/** Whether it is not too young for a target. */
+export function isOldEnough(context: Context, row: ProcessInfo): boolean {
+  return tooYoung(context, row) === undefined
+}
+
 function newMember(context: Context, { row, isNested, evidence, refusal }: Candidate): Member | undefined {
   const { batch } = context
   const known = batch.find(row.identity)
@@ -220,21 +158,26 @@ function newMember(context: Context, { row, isNested, evidence, refusal }: Candi
     if (refusal !== undefined) return undefined
     // Refused by itself, perhaps; but what descends from it belongs to whoever it belongs to.
     if (passesOn(known.reason)) known.isNode = true
-    if (!isUndecidedTarget(known)) return undefined
+    if (!isJudgedOut(context, known)) return undefined
     // Not known to match a signature, but known to belong to somebody who does.
     batch.drop(known)
   }
   const member = batch.add(new Member(row.identity, 'member', evidence))
   member.row = row
   member.pgid = row.pgid
+  member.mayBeFrozen = true
   const refused = refusal ?? refusalOf(context, row, isNested)
   member.isNode = refusal === undefined && passesOn(refused?.reason)
   if (refused !== undefined) refuse(context, member, refused)
   return member
 }
 
-function isUndecidedTarget({ role, reason }: Member): boolean {
-  return role === 'target' && reason === 'unknown'
+/**
+ * Refused by the verdict on itself alone, which may change with its program and says nothing about its kin. A target that
+ * was named stays refused.
+ */
+function isJudgedOut({ source }: Context, { role, reason }: Member): boolean {
+  return source.find !== undefined && role === 'target' && (reason === 'unknown' || reason === 'foreign')
 }
 
 /** Below the caller, its ancestors and what is to be left alone, nothing belongs to a scope. */
@@ -251,18 +194,6 @@ function growthOf({ batch, exits }: Context, members: readonly Member[]): Growth
 
 function isOver({ outcome }: Member): boolean {
   return outcome === 'already-gone' || outcome === 'replaced'
-}
-
-export function isShortage(code: string): boolean {
-  return shortages.has(code)
-}
-
-function identityEvidence({ pid, startToken }: ProcessIdentity, holds: boolean | 'unknown'): Evidence {
-  return { part: 'identity', expected: `pid ${pid} started at ${startToken}`, holds }
-}
-
-export function accessEvidence(code: string): Evidence {
-  return { part: 'permission', expected: 'to signal it', found: code, holds: false }
 }
 
 const unreadable: Evidence = { part: 'process', expected: 'to be seen', holds: 'unknown', reason: 'denied' }

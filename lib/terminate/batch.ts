@@ -26,6 +26,8 @@ export class Member {
   isNode = false
   /** Refused, but as a matter of course: does not count against the success of the call. */
   isSpared = false
+  /** Every rule has been asked about it already. */
+  mayBeFrozen = false
   isFrozen = false
   isDoubtful = false
   outcome: Outcome | undefined
@@ -220,7 +222,9 @@ function byRole(a: Member, b: Member): number {
 }
 
 /** Parents before children: nobody is older than who forked it. */
-export function byAge(a: Member, b: Member): number {
-  const difference = BigInt(a.identity.startToken) - BigInt(b.identity.startToken)
-  return difference === 0n ? a.identity.pid - b.identity.pid : Number(difference)
+export function byAge({ identity: a }: Member, { identity: b }: Member): number {
+  // Decimal numbers without leading zeros: a longer one is greater.
+  if (a.startToken.length !== b.startToken.length) return a.startToken.length - b.startToken.length
+  if (a.startToken !== b.startToken) return a.startToken < b.startToken ? -1 : 1
+  return a.pid - b.pid
 }

@@ -23,6 +23,8 @@ export interface Wanted {
   readonly pin?: NativePin
   /** Its process group, where it was seen already. */
   readonly pgid?: number | undefined
+  /** Every rule was asked about the row it was found by, so it may be stopped at once when it is short-lived. */
+  readonly mayBeFrozen?: boolean
   /** It could not be judged so far: unless it can be once it is pinned, it is refused; one that is not ours is dropped. */
   readonly isDoubtful?: boolean
 }

@@ -7,7 +7,7 @@ import { Batch } from './batch'
 import { type Context, joinFields, Lineage, memberFields, type TargetSource } from './context'
 import { Exits } from './exits'
 import { force, freeze } from './force'
-import { isGrowing, isSettled, look, lookFirst, mayGrow } from './look'
+import { isDone, isGrowing, isSettled, look, lookFirst, mayGrow } from './look'
 import type { EndingPlan } from './options'
 import { Os } from './os'
 import type { TerminationReport } from './report'
@@ -86,7 +86,7 @@ function holdBack(batch: Batch): boolean {
 
 function* act(context: Context): Steps<void> {
   const { plan, batch, exits } = context
-  if (batch.open().length === 0 && isSettled(context)) return
+  if (batch.open().length === 0 && isDone(context)) return
   exits.watch(reachable(batch.open()))
   batch.isActing = true
   if (plan.graceMs > 0 || !plan.force) {
@@ -96,7 +96,7 @@ function* act(context: Context): Steps<void> {
     progress(context, 'asking')
     yield* waitAsking(context, deadline)
   }
-  if (plan.force && (batch.open().length > 0 || !isSettled(context))) {
+  if (plan.force && (batch.open().length > 0 || !isDone(context))) {
     yield* force(context, performance.now() + plan.killWaitMs)
   }
   yield* confirm(context)
@@ -122,7 +122,7 @@ function* waitAsking(context: Context, deadline: number): Steps<void> {
     const leastMs = Math.max(leastGapMs, (lastLook - begin) * gapPerLook)
     gapMs = hasExits ? leastMs : Math.min(Math.max(gapMs * 2, leastMs), Math.max(mostGapMs, leastMs))
     yield* ask(context, growth.fresh)
-    if (!batch.isBusy && isSettled(context)) break
+    if (!batch.isBusy && isDone(context)) break
     vanishing = growth.vanished.length > 0 && !batch.isBusy ? vanishing + 1 : 0
   }
   exits.collect()

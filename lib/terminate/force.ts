@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks'
 import { protectedGroup } from '../exclusions'
 import type { ProcessInfo, ProcessState } from '../process'
-import { isEndable } from './admit'
+import { isEndable, isOldEnough } from './admit'
 import { type Context, type Growth, isQuiet, joinFields } from './context'
-import { isGrowing, isSettled, look } from './look'
+import { isDone, isGrowing, look } from './look'
 import { progress, reachable, send } from './send'
 import type { Steps } from './steps'
 
@@ -26,7 +26,7 @@ export function* force(context: Context, deadline: number): Steps<void> {
   yield* look(context)
   for (let growing = 0, quiet = 0; growing < mostRounds && quiet < mostHunts; ) {
     const growth = yield* killOnce(context, deadline)
-    if (isQuiet(growth) && !context.batch.isBusy && isSettled(context)) return
+    if (isQuiet(growth) && !context.batch.isBusy && isDone(context)) return
     vanishing = growth.vanished.length > 0 && growth.fresh.length === 0 ? vanishing + 1 : 0
     if (vanishing >= vanishingRounds) yield* killGroups(context)
     if (performance.now() >= deadline) break
@@ -131,5 +131,6 @@ function isOurs(context: Context, row: ProcessInfo, isNested: boolean): boolean 
   if (!isEndable(context, row, isNested)) return false
   const known = batch.find(row.identity)
   if (known !== undefined) return known.outcome !== 'refused' && known.outcome !== 'denied'
-  return scope.look !== undefined || source.judge?.(row).verdict === 'ours'
+  // A member by its group, or a target of its own.
+  return scope.look !== undefined || (source.judge?.(row).verdict === 'ours' && isOldEnough(context, row))
 }

@@ -1,4 +1,5 @@
 import { protectedGroup } from '../exclusions'
+import { compareIdentities } from '../identity'
 import type { ProcessInfo } from '../process'
 import type { Evidence } from '../verdict'
 import { admitMembers, type Candidate } from './admit'
@@ -56,9 +57,18 @@ export function* provenCandidates(
     const isHeld = unknown.length === 0 || (yield* isNumberHeld(context, number, rows))
     // Its leader is somebody new: the number was given away, and none of this is ours.
     const isReused = context.batch.withPid(number).length > 0 && unknown.some(({ pid }) => pid === number)
-    if (isHeld || !isReused) candidates.push(...rows.map((row) => candidate(row, nested, part, number, isHeld)))
+    if (!isHeld && isReused) continue
+    const left = isHeld ? rows : yield* withoutEnded(context, rows)
+    candidates.push(...left.map((row) => candidate(row, nested, part, number, isHeld)))
   }
   return candidates
+}
+
+/** A number is held by nobody when all who had it have ended, which is then no reason to refuse anybody. */
+function* withoutEnded({ os }: Context, rows: readonly ProcessInfo[]): Steps<ProcessInfo[]> {
+  const { processes } = yield* os.scan({ fields: ['state'], where: { pid: rows.map(({ pid }) => pid) } })
+  const alive = processes.filter(({ state }) => state !== 'zombie')
+  return rows.filter(({ identity }) => alive.some((row) => compareIdentities(row.identity, identity) !== 'different'))
 }
 
 function byNumber(processes: readonly ProcessInfo[], part: 'group' | 'session'): Map<number, ProcessInfo[]> {

@@ -72,6 +72,11 @@ export function isSettled(context: Context): boolean {
   return batch.members.length === 0 || batch.quietPasses >= needed
 }
 
+/** Whether more looks are of no use: enough found nobody, or there can be none any more. */
+export function isDone(context: Context): boolean {
+  return context.batch.failure !== undefined || isSettled(context)
+}
+
 /**
  * Whether members are born faster than they can be listed and signalled, so that the scope has to be frozen first. In a
  * tree it is enough that somebody was born just now: a child that is born while its parent is ended has no parent to be

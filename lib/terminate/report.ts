@@ -57,7 +57,7 @@ export interface TerminationReport {
   /**
    * Everything that was to end has ended: nothing is alive, refused or denied, and the scope is at rest. In a dry run:
    * nothing would be refused or denied. Processes that the call excludes by itself do not count against it: those of
-   * `except`, and in a sweep the caller and its ancestors.
+   * `except`, and in a sweep the caller, its ancestors and what became another program meanwhile.
    */
   readonly ok: boolean
   /** One entry for each process that was considered, targets first. */

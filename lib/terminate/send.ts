@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks'
 import type { Pinned, PinSignal } from '../pins'
 import type { SignalName } from '../signals'
-import { accessEvidence, isShortage } from './admit'
 import { byAge, type Member } from './batch'
 import type { Context } from './context'
+import { accessEvidence, isShortage } from './pinning'
 import type { Progress } from './report'
 import type { Steps } from './steps'
 

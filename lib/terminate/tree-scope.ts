@@ -1,5 +1,4 @@
 import { isProtectedSession, protectedGroup } from '../exclusions'
-import { compareIdentities } from '../identity'
 import type { ProcessInfo, Scan } from '../process'
 import { admitMembers, type Candidate } from './admit'
 import type { Member } from './batch'
@@ -44,8 +43,9 @@ function mayHaveChildren({ isOpen, outcome }: Member): boolean {
 
 function childrenIn({ batch }: Context, { processes, nested }: Scan): Candidate[] {
   return processes.flatMap((row) => {
+    // The child's own record of its parent says who that is, whatever has that number by now.
     const parent = row.parent && batch.find(row.parent)
-    if (parent === undefined || !parent.isNode || !isChild(row, parent)) return []
+    if (parent === undefined || !parent.isNode || isOlder(row, parent)) return []
     const found = `child of pid ${parent.identity.pid}`
     return [
       {
@@ -57,10 +57,9 @@ function childrenIn({ batch }: Context, { processes, nested }: Scan): Candidate[
   })
 }
 
-/** The child's own record of its parent says who that is, whatever has that number by now; nobody is older than it. */
-function isChild({ parent, identity }: ProcessInfo, { identity: known }: Member): boolean {
-  if (parent === undefined || compareIdentities(parent, known) !== 'same') return false
-  return BigInt(identity.startToken) >= BigInt(known.startToken)
+/** Nobody is older than who forked it. */
+function isOlder(row: ProcessInfo, { identity }: Member): boolean {
+  return BigInt(row.identity.startToken) < BigInt(identity.startToken)
 }
 
 function* lookAtLed(context: Context, kind: 'group' | 'session'): Steps<Growth> {

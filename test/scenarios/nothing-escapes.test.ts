@@ -8,7 +8,7 @@ import { inPidNamespace } from '../helpers/scenario'
 const rounds = 20
 const timeoutMs = 120_000
 // What forks there cannot flood the machine: beyond this there are no more pids in the namespace.
-const pidMax = 1000
+const pidMax = 4000
 
 type Input = GroupInput | TreeInput | SweepInput
 
